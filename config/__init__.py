@@ -1,0 +1,1 @@
+"""Settings: the one TOML file, checked."""

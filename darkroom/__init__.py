@@ -1,0 +1,1 @@
+"""The root: wires the parts, runs them and stops them."""

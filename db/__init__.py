@@ -1,0 +1,1 @@
+"""All that persists: the store, the index, the jobs and the outputs."""

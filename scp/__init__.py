@@ -1,0 +1,1 @@
+"""DIMSE: the node on the DICOM network."""
