@@ -100,7 +100,10 @@ def _check_peer_address(value: str) -> str:
 
 def _check_folder(value: Path) -> Path:
     """Return a path with ``~`` resolved; a relative one would depend on where the node was started."""
-    path = value.expanduser() if value.parts[:1] == ("~",) else value
+    try:
+        path = value.expanduser()
+    except RuntimeError:
+        raise ValueError("There is no home folder that ~ could mean here.") from None
     if not path.is_absolute():
         raise ValueError("An absolute path is expected, or one that begins with ~/.")
     return path
