@@ -32,7 +32,17 @@ class DbError(Exception):
 
 
 class StoreError(DbError):
-    """A file could not be written, read or found."""
+    """A file could not be written, read or found.
+
+    Attributes
+    ----------
+    errno
+        What the operating system said (see the module `errno`), or None where it said nothing.
+    """
+
+    def __init__(self, message: str, *, errno: int | None = None, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.errno = errno
 
 
 class DiskFullError(StoreError):

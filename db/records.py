@@ -162,6 +162,8 @@ class SeriesFacts:
     last_release_at: float | None
     """When the last of its associations ended, or None while none has."""
     geometry: tuple[InstanceGeometry, ...] = ()
+    change_count: int = 0
+    """Grows with each event that the intake has to see; facts with an older count are stale."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

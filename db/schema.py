@@ -40,12 +40,12 @@ patient = Table(
     "patient",
     metadata,
     Column("id", Integer, primary_key=True),
-    # Patient ID and issuer; where the ID is empty also name and birth date, so that strangers do not merge.
+    # db.identity.patient_identity_key: strangers do not merge
     Column("identity_key", String, nullable=False, unique=True),
     _text("patient_id"),
     _text("issuer_of_patient_id"),
     _text("patient_name"),
-    _text("patient_name_folded"),  # db.query.fold: case and marks removed, for matching
+    _text("patient_name_folded"),  # db.folding.fold: case and marks removed, for matching
     _text("patient_birth_date"),
     _text("patient_sex"),
     Index("ix_patient_patient_id", "patient_id", "issuer_of_patient_id"),
@@ -94,6 +94,7 @@ series = Table(
     Column("conflict_count", Integer, nullable=False, server_default="0"),
     Column("last_arrival_at", Float, nullable=False),
     Column("look_at", Float),  # when the intake looks again; NULL once closed
+    Column("change_count", Integer, nullable=False, server_default="0"),  # so that no event is overlooked
     UniqueConstraint("series_instance_uid", "study_fk"),
     CheckConstraint("state IN ('receiving', 'complete', 'incomplete', 'forced')", name="state"),
     Index("ix_series_study_fk", "study_fk"),
@@ -142,7 +143,7 @@ instance = Table(
     Column("association_fk", ForeignKey("association.id")),
     Column("received_at", Float, nullable=False),
     Index("ix_instance_series_fk", "series_fk", "instance_number"),
-    Index("ix_instance_association_fk", "association_fk"),
+    Index("ix_instance_association_fk", "association_fk", "series_fk"),  # which series an association sent to
 )
 
 conflict = Table(
@@ -150,7 +151,9 @@ conflict = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("instance_fk", ForeignKey("instance.id"), nullable=False),
-    Column("dataset_sha256", String, nullable=False),  # of the refused bytes
+    # Of the refused instance; the kept one is never touched.
+    Column("transfer_syntax_uid", String, nullable=False),
+    Column("dataset_sha256", String, nullable=False),
     Column("association_fk", ForeignKey("association.id")),
     Column("refused_at", Float, nullable=False),
     Index("ix_conflict_instance_fk", "instance_fk"),
