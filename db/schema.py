@@ -167,7 +167,7 @@ revision = Table(
     Column("number", Integer, nullable=False),
     Column("state", String, nullable=False),
     Column("reasons", JSON, nullable=False),  # list of sentences
-    Column("last_instance_id", Integer, nullable=False),  # the revision holds the series' instances up to this id
+    Column("last_instance_id", Integer, nullable=False),  # it holds the series' instances up to this id
     Column("instance_count", Integer, nullable=False),
     Column("closed_at", Float, nullable=False),
     UniqueConstraint("series_fk", "number"),
@@ -183,7 +183,7 @@ job = Table(
     Column("processor", String, nullable=False),
     Column("parameters", JSON, nullable=False),
     Column("state", String, nullable=False, server_default="queued"),
-    Column("round", Integer, nullable=False, server_default="1"),  # grows by one with each restart by an operator
+    Column("round", Integer, nullable=False, server_default="1"),  # grows with each restart by an operator
     Column("tries", Integer, nullable=False, server_default="0"),  # within this round
     Column("queued_at", Float, nullable=False),
     Column("started_at", Float),
