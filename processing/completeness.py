@@ -151,7 +151,7 @@ def _settling(facts: SeriesEvidence, rule: CompletionRule, *, counted: bool) -> 
 
 
 def _count_is_met(facts: SeriesEvidence) -> bool:
-    return facts.expected_count is not None and 0 < facts.expected_count == facts.instance_count
+    return facts.expected_count == facts.instance_count
 
 
 def _missing_count(facts: SeriesEvidence) -> tuple[str, ...]:
