@@ -165,15 +165,21 @@ def resolve(code: str, attribute_type: AttributeType) -> Action:
     """Return the one action that a code of Table E.1-1 means for an attribute of this type.
 
     Type 1 takes the last choice (a replacement), type 2 an empty value, type 3 the first (removal where it is offered).
-    A plain Z on a type 1 attribute becomes a replacement, which Z allows.
+    A plain Z on a type 1 attribute becomes a replacement, which Z allows. References (X/Z/U*) that the IOD asks for stay,
+    with new UIDs: an empty one would contradict what else the instance says of its references.
 
     Source
     ------
     PS3.15 Table E.1-1a.
     """
     choices = [Action(part.rstrip("*")) for part in code.split("/")]
+    if Action.REPLACE_UID in choices and attribute_type is AttributeType.REQUIRED_MAY_BE_EMPTY:
+        return Action.REPLACE_UID
     if attribute_type is AttributeType.OPTIONAL:
         return choices[0]
     if attribute_type is AttributeType.REQUIRED:
         return Action.REPLACE if choices == [Action.EMPTY] else choices[-1]
     return Action.EMPTY if Action.EMPTY in choices else choices[-1]
+
+
+DEFAULT_PROFILE = Profile()
