@@ -9,16 +9,18 @@ DBOS is imported by the first function that needs it: it takes 0.2 s, which read
 from __future__ import annotations
 
 import logging
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from sqlalchemy import URL, create_engine, event, inspect
+from sqlalchemy.exc import SQLAlchemyError
 
 from db.errors import IndexStateError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from types import ModuleType
     from typing import Any
 
@@ -87,7 +89,8 @@ def send(
 
 def read_open_workflows(client: DBOSClient) -> dict[str, bool]:
     """Return the workflows that have not ended, and for each whether a worker has claimed it."""
-    found = client.list_workflows(status=_OPEN, app_version=_VERSION, load_input=False, load_output=False)
+    with _mapped_errors():
+        found = client.list_workflows(status=_OPEN, app_version=_VERSION, load_input=False, load_output=False)
     return {each.workflow_id: each.status == "PENDING" for each in found}
 
 
@@ -95,21 +98,29 @@ def delete_ended_workflows(client: DBOSClient, before: float) -> int:
     """Delete the workflows that ended before a moment and return how many."""
     moment = datetime.fromtimestamp(before, UTC).isoformat()
     count = 0
-    while found := client.list_workflows(
-        status=_ENDED, completed_before=moment, limit=_BATCH, load_input=False, load_output=False
-    ):
-        client.delete_workflows([each.workflow_id for each in found])
-        count += len(found)
+    with _mapped_errors():
+        while found := client.list_workflows(
+            status=_ENDED, completed_before=moment, limit=_BATCH, load_input=False, load_output=False
+        ):
+            client.delete_workflows([each.workflow_id for each in found])
+            count += len(found)
     return count
 
 
 def launch(
-    engine: Engine, attempt: Callable[[str, float], None], *, concurrency: int, poll_s: float
+    client: DBOSClient,
+    engine: Engine,
+    attempt: Callable[[str, float], None],
+    *,
+    concurrency: int,
+    poll_s: float,
 ) -> Callable[[int], None]:
     """Start the engine in this process and return what shuts it down.
 
     Parameters
     ----------
+    client
+        From `open_client`.
     engine
         From `open_engine`.
     attempt
@@ -138,10 +149,11 @@ def launch(
         serialization_type=dbos.WorkflowSerializationFormat.PORTABLE,
     )(run_job)
     dbos.DBOS.listen_queues([_QUEUE])
-    dbos.DBOS.launch()
-    dbos.DBOS.register_queue(
+    # Before the launch, which looks for queues at once and then once a second.
+    client.register_queue(
         _QUEUE, worker_concurrency=concurrency, polling_interval_sec=poll_s, on_conflict="always_update"
     )
+    dbos.DBOS.launch()
 
     def shut_down(patience_s: int) -> None:
         dbos.DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience_s)
@@ -171,6 +183,15 @@ def open_engine(engines: Engines) -> Engine:
     return engine
 
 
+@contextmanager
+def _mapped_errors() -> Iterator[None]:
+    """Turn what goes wrong outside the transactions of `Engines` into our error."""
+    try:
+        yield
+    except SQLAlchemyError as error:
+        raise IndexStateError(f"the job queue cannot be used ({type(error).__name__})") from error
+
+
 def _dbos() -> ModuleType:
     """Return the library, speaking through the standard loggers only, at warning and above."""
     logger = logging.getLogger("dbos")
@@ -190,5 +211,6 @@ def _configuration(engine: Engine) -> DBOSConfig:
         "serializer": _dbos().DBOSPortableJSONSerializer(),  # its own default is pickle
         "log_level": "WARNING",
         "enable_otlp": False,
+        "notification_listener_polling_interval_sec": 0.5,  # how long it takes to stop; nobody notifies
         "scheduler_polling_interval_sec": 3600.0,  # there are no schedules
     }

@@ -70,8 +70,8 @@ class JobQueue:
 
     def close(self) -> None:
         """Let go of the engine; the connections belong to the `Engines`."""
-        if "_client" in self.__dict__:
-            self._client.destroy()
+        if "client" in self.__dict__:
+            self.client.destroy()
 
     def enqueue(self, connection: Connection, job_id: str) -> None:
         """Queue a job whose row is in the index, in the transaction of `connection`.
@@ -129,7 +129,7 @@ class JobQueue:
 
     def forget(self, before: float) -> int:
         """Delete what the engine knows of attempts that ended before a moment and return how many; jobs are kept."""
-        return job_engine.delete_ended_workflows(self._client, before)
+        return job_engine.delete_ended_workflows(self.client, before)
 
     def heal(self, running: Collection[str] | None = None) -> int:
         """Queue again the open jobs of which the engine knows nothing and return how many.
@@ -145,7 +145,7 @@ class JobQueue:
             )  # before asking the engine: what ends in between changes its row
         if not tickets:
             return 0
-        known = job_engine.read_open_workflows(self._client)
+        known = job_engine.read_open_workflows(self.client)
         return sum(
             self._requeue(ticket)
             for ticket in tickets
@@ -156,7 +156,7 @@ class JobQueue:
     def send(self, connection: Connection, ticket: Ticket, delay_s: float = 0.0) -> None:
         """Tell the engine of a job's new ticket, in the transaction that made it."""
         job_engine.send(
-            self._client,
+            self.client,
             connection,
             workflow_id=ticket.workflow_id,
             ticket=(ticket.job_id, ticket.queued_at),
@@ -173,7 +173,8 @@ class JobQueue:
         return fresh is not None
 
     @cached_property
-    def _client(self) -> DBOSClient:
+    def client(self) -> DBOSClient:
+        """The engine's client; opened by the first call that needs it."""
         return job_engine.open_client(self._engines)
 
 
@@ -184,7 +185,7 @@ class JobRunner:
     """
 
     def __init__(
-        self, engines: Engines, *, policy: RetryPolicy, processes: int = 1, poll_s: float = 0.7
+        self, engines: Engines, *, policy: RetryPolicy, processes: int = 1, poll_s: float = 0.8
     ) -> None:
         self._engines = engines
         self._queue = JobQueue(engines)
@@ -204,7 +205,11 @@ class JobRunner:
         self._queue.heal()
         self._engine = job_engine.open_engine(self._engines)
         self._shut_down = job_engine.launch(
-            self._engine, self._attempt, concurrency=self._processes, poll_s=self._poll_s
+            self._queue.client,
+            self._engine,
+            self._attempt,
+            concurrency=self._processes,
+            poll_s=self._poll_s,
         )
 
     def stop(self, grace_s: float = 0.0, interrupt: Callable[[], None] = lambda: None) -> None:
