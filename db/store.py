@@ -224,9 +224,9 @@ class Store:
             If the folders cannot be read.
         """
         for folder_name in _folder_names():
-            with _mapped_errors("the store could not be listed"):
-                with os.scandir(self._instances / folder_name) as entries:
-                    names = sorted(entry.name for entry in entries)
+            folder = self._instances / folder_name
+            with _mapped_errors("the store could not be listed"), os.scandir(folder) as entries:
+                names = sorted(entry.name for entry in entries)
             yield from (name for name in names if _KEY.fullmatch(name))
 
     def _publish(self, parts: Sequence[memoryview], path: Path) -> None:
