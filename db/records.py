@@ -142,6 +142,7 @@ class StoredInstance:
     file: StoredFile
     study_instance_uid: str = ""
     series_instance_uid: str = ""
+    has_pixel_data: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

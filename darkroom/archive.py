@@ -1,0 +1,82 @@
+"""The open archive: store, index, ledger and job queue of one data folder, together."""
+
+from __future__ import annotations
+
+import fcntl
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from darkroom.errors import NodeRunningError
+from db.engine import Engines, migrate, open_engines
+from db.index import Index
+from db.jobs import JobQueue
+from db.ledger import Ledger
+from db.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from config.settings import Settings
+
+LOCK_FILE = "node.lock"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Archive:
+    """All that persists, opened."""
+
+    engines: Engines
+    store: Store
+    index: Index
+    ledger: Ledger
+    queue: JobQueue
+
+
+@contextmanager
+def open_archive(settings: Settings) -> Iterator[Archive]:
+    """Open the archive of the settings' data folder, made and migrated where needed, and close it at the end.
+
+    Several processes may have it open at once; only one may be the node, see `sole_node`.
+
+    Raises
+    ------
+    StoreError
+        If the folder cannot be made or written.
+    IndexStateError
+        If the index was written by a newer version.
+    """
+    folder = settings.data_folder
+    store = Store(folder)
+    store.prepare()
+    migrate(folder)
+    engines = open_engines(folder)
+    queue = JobQueue(engines)
+    try:
+        queue.prepare()
+        yield Archive(engines=engines, store=store, index=Index(engines), ledger=Ledger(engines), queue=queue)
+    finally:
+        queue.close()
+        engines.close()
+
+
+@contextmanager
+def sole_node(folder: Path) -> Iterator[None]:
+    """Hold the folder's lock: one node receives into a data folder at a time.
+
+    Raises
+    ------
+    NodeRunningError
+        If another process holds it.
+    """
+    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+    with (folder / LOCK_FILE).open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise NodeRunningError(
+                "Another node already receives into this data folder.",
+                hint="Stop it first, or give this node another storage.folder.",
+            ) from error
+        yield

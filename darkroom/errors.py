@@ -1,0 +1,57 @@
+"""What can go wrong in the root.
+
+::
+
+    DarkroomError
+    ├── NodeRunningError     another node already receives into the data folder
+    ├── KeyFileError         the key of the pseudonyms cannot be read or made
+    ├── RouteError           a route's matching value cannot be understood
+    ├── FileFormatError      a file from the outside is not a DICOM file that can be read
+    ├── LowSpaceError        less disk space is free than must be left alone
+    ├── InstallationError    another distribution owns one of our top-level names
+    └── RequestError         the operator asked for something that there is not
+"""
+
+from __future__ import annotations
+
+
+class DarkroomError(Exception):
+    """Root of what this package raises.
+
+    Attributes
+    ----------
+    hint
+        What the operator can do about it; empty where there is nothing.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class NodeRunningError(DarkroomError):
+    """Another node already receives into the data folder."""
+
+
+class KeyFileError(DarkroomError):
+    """The key of the pseudonyms cannot be read or made."""
+
+
+class RouteError(DarkroomError):
+    """A route's matching value cannot be understood."""
+
+
+class FileFormatError(DarkroomError):
+    """A file from the outside is not a DICOM file that can be read."""
+
+
+class LowSpaceError(DarkroomError):
+    """Less disk space is free than must be left alone."""
+
+
+class InstallationError(DarkroomError):
+    """Another distribution owns one of our top-level names."""
+
+
+class RequestError(DarkroomError):
+    """The operator asked for something that there is not."""

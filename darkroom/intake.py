@@ -1,0 +1,109 @@
+"""The intake: looks at series that changed, judges them, and closes them with their jobs queued."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import structlog
+
+from db.records import SeriesState
+from processing.completeness import Complete, CompletionRule, WaitUntil, judge
+
+if TYPE_CHECKING:
+    from config.settings import Completion
+    from darkroom.routes import Router
+    from db.jobs import JobQueue
+    from db.ledger import Ledger
+    from db.records import SeriesFacts
+
+_log = structlog.get_logger(__name__)
+
+SERIES_A_LOOK = 50
+"""How many series one look judges before the moment is read again."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Intake:
+    """Judges the series that are due and closes those whose evidence suffices."""
+
+    ledger: Ledger
+    queue: JobQueue
+    router: Router
+    rule: CompletionRule
+
+    def look(self, now: float) -> int:
+        """Judge every series that is due at `now` (seconds since the epoch) and return how many were closed."""
+        closed = 0
+        while due := self.ledger.due(now, SERIES_A_LOOK):
+            closed += sum(self._judge_one(facts, now) for facts in due)
+            if len(due) < SERIES_A_LOOK:
+                break
+        return closed
+
+    def _judge_one(self, facts: SeriesFacts, now: float) -> bool:
+        verdict = judge(facts, now, self.rule)
+        if isinstance(verdict, WaitUntil):
+            self.ledger.postpone(facts.series_id, verdict.moment, change_count=facts.change_count)
+            return False
+        state = SeriesState.COMPLETE if isinstance(verdict, Complete) else SeriesState.INCOMPLETE
+        revision = self.ledger.close(
+            facts.series_id,
+            state=state,
+            reasons=verdict.reasons,
+            at=now,
+            instance_count=facts.instance_count,
+            jobs=self.router.requests(self.ledger.series_attributes(facts.series_id)),
+            enqueue=self.queue.enqueue,
+        )
+        if revision is None:
+            return False
+        _log.info(
+            "series closed",
+            series_instance_uid=facts.series_instance_uid,
+            state=state.value,
+            revision=revision,
+            instances=facts.instance_count,
+        )
+        return True
+
+
+class IntakeThread:
+    """The intake, looking once in every interval."""
+
+    def __init__(self, intake: Intake, *, look_every_s: float) -> None:
+        self._intake = intake
+        self._interval_s = look_every_s
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="intake")
+        self._looked_at = time.monotonic()
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish the present look and end."""
+        self._stopping.set()
+        self._thread.join()
+
+    def silent_s(self) -> float:
+        """Return how long ago the last look ended, in seconds: the intake's sign of life."""
+        return time.monotonic() - self._looked_at
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._interval_s):
+            self._intake.look(time.time())
+            self._looked_at = time.monotonic()
+
+
+def completion_rule(completion: Completion) -> CompletionRule:
+    """Return the rule that the settings ask for."""
+    return CompletionRule(
+        release_wait_s=completion.release_wait_s,
+        quiet_s=completion.quiet_s,
+        incomplete_after_s=completion.incomplete_after_s,
+    )
+
