@@ -1,0 +1,89 @@
+"""``darkroom series``."""
+
+from typing import TYPE_CHECKING
+
+from darkroom.commands.options import AsJson, ConfigFile, read_settings
+
+if TYPE_CHECKING:
+    from db.records import LedgerEntry
+
+
+def series(
+    series_instance_uid: str | None = None, /, *, config: ConfigFile = None, json: AsJson = False
+) -> int:
+    """Show the ledger: every series, its state, the evidence for it, and its jobs.
+
+    Parameters
+    ----------
+    series_instance_uid
+        Only this one, with its jobs and outputs.
+    """
+    from darkroom.archive import open_archive
+    from darkroom.console import print_json
+    from darkroom.errors import RequestError
+
+    with open_archive(read_settings(config)) as archive:
+        entries = archive.ledger.entries(series_instance_uid)
+    if series_instance_uid and not entries:
+        raise RequestError("There is no such series.", hint="darkroom series lists them all.")
+    if json:
+        print_json(entries)
+    elif series_instance_uid:
+        for entry in entries:
+            _print_one(entry)
+    else:
+        _print_all(entries)
+    return 0
+
+
+def _print_all(entries: "list[LedgerEntry]") -> None:
+    from darkroom.console import moment, print_table
+
+    print_table(
+        ("series", "modality", "state", "rev", "instances", "conflicts", "last arrival", "jobs", "evidence"),
+        [
+            (
+                entry.series_instance_uid,
+                entry.modality,
+                entry.state,
+                entry.revision or "-",
+                entry.instance_count,
+                entry.conflict_count or "",
+                moment(entry.last_arrival_at),
+                _jobs(entry),
+                " ".join(entry.reasons),
+            )
+            for entry in entries
+        ],
+        empty="There are no series yet.",
+    )
+
+
+def _jobs(entry: "LedgerEntry") -> str:
+    """Return how many jobs are in which state, ``2 done, 1 failed``."""
+    from collections import Counter
+
+    counts = Counter(job.state.value for job in entry.jobs)
+    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+
+
+def _print_one(entry: "LedgerEntry") -> None:
+    from darkroom.commands.jobs import print_jobs
+    from darkroom.console import moment, print_line, print_table
+
+    facts = [
+        ("series", entry.series_instance_uid),
+        ("study", entry.study_instance_uid),
+        ("modality", entry.modality),
+        ("state", entry.state),
+        ("revision", entry.revision or "none closed yet"),
+        ("instances", entry.instance_count),
+        ("conflicts", entry.conflict_count),
+        ("last arrival", moment(entry.last_arrival_at)),
+        *(("evidence", reason) for reason in entry.reasons),
+    ]
+    print_table(("", ""), facts, empty="")
+    print_jobs(list(entry.jobs))
+    for job in entry.jobs:
+        for output in job.outputs:
+            print_line(output.path)
