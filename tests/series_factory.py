@@ -11,6 +11,7 @@ import io
 import random
 import uuid
 from collections.abc import Callable, Collection, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -281,8 +282,7 @@ def repeated(
     copies = []
     for t in range(times):
         for dataset in datasets:
-            copy = pydicom.Dataset(dataset)
-            copy.file_meta = FileMetaDataset(dataset.file_meta)
+            copy = deepcopy(dataset)
             copy.SOPInstanceUID = uid(dataset.SOPInstanceUID, "time", t)
             copy.file_meta.MediaStorageSOPInstanceUID = copy.SOPInstanceUID
             copy.InstanceNumber = t * len(datasets) + int(dataset.InstanceNumber)
