@@ -191,6 +191,7 @@ def _confine(pipe: Connection, limits: Limits) -> None:
     _die_with_parent()
     threading.Thread(target=_watch_lifeline, args=(os.dup(pipe.fileno()),), daemon=True).start()
     _silence()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a service manager may send it to all; the worker says what it means
     os.nice(_NICE)  # the disk's schedulers derive their priority from it
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")  # when memory runs out, a job goes first
