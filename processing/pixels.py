@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -129,7 +130,7 @@ def _encapsulated_frame(data: bytes, header: FrameHeader, frame: int) -> bytes:
         for index, content in enumerate(frames):
             if index == frame:
                 return content
-    except (ValueError, EOFError, IndexError) as error:
+    except (ValueError, EOFError, IndexError, struct.error) as error:
         raise PixelError("The items of the encapsulated pixel data cannot be followed.") from error
     raise PixelError(f"The encapsulated pixel data has no frame {frame}.")
 

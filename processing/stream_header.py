@@ -34,6 +34,8 @@ JPEG_2000_SYNTAXES = frozenset({JPEG2000Lossless, JPEG2000})
 HTJ2K_SYNTAXES = frozenset({HTJ2KLossless, HTJ2KLosslessRPCL, HTJ2K})
 
 _SOI = b"\xff\xd8"
+_END = b"\xff\xd9"  # EOI of JPEG and JPEG-LS, EOC of JPEG 2000
+_PADDING = b"\0\xff"
 _START_OF_FRAME = frozenset({*range(0xC0, 0xD0), 0xF7}) - {0xC4, 0xC8, 0xCC}  # F7: JPEG-LS
 _START_OF_SCAN = 0xDA
 _WITHOUT_LENGTH = frozenset({0x01, *range(0xD0, 0xD8)})
@@ -60,8 +62,10 @@ def read_stream_header(frame: bytes, transfer_syntax_uid: str) -> StreamHeader:
     Raises
     ------
     PixelError
-        If the bytes are no such codestream.
+        If the bytes are no such codestream, or have no end: decoders fill up what was cut off, without a word.
     """
+    if not frame.rstrip(_PADDING).endswith(_END):
+        raise PixelError("The codestream has no end: it is damaged or cut short.")
     if transfer_syntax_uid in JPEG_SYNTAXES | JPEG_LS_SYNTAXES:
         return _jpeg_header(frame)
     return _jpeg_2000_header(frame)
