@@ -48,6 +48,7 @@ app = App(
     version=lambda: version("dicom-darkroom"),
     group_parameters=Group("Options", sort_key=9),
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 app["--version"].show = False
 app["--help"].show = False

@@ -128,6 +128,13 @@ def follow(what: str, totals: Iterable[int]) -> None:
             bar.update(task, total=total, advance=1)
 
 
+class _Console(Console):
+    """A console that lets whoever called it know when nobody reads any more; rich would end the process."""
+
+    def on_broken_pipe(self) -> None:
+        raise BrokenPipeError
+
+
 def _cell(value: object) -> Text:
     text = printable(value)
     return Text(text, style=_COLOURS.get(text, ""))
@@ -135,4 +142,4 @@ def _cell(value: object) -> Text:
 
 def _console(*, stderr: bool = False) -> Console:
     stream = sys.stderr if stderr else sys.stdout
-    return Console(file=stream, highlight=False, width=None if stream.isatty() else _FILE_COLUMNS)
+    return _Console(file=stream, highlight=False, width=None if stream.isatty() else _FILE_COLUMNS)

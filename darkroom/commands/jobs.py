@@ -88,7 +88,6 @@ def retry(
         raise RequestError("Name one job, or give --all.")
     with open_archive(read_settings(config)) as archive:
         chosen = archive.queue.jobs(JobState.FAILED) if job is None else [find_job(archive.queue, job)]
-        archive.queue.prepare()
         for each in chosen:
             archive.queue.retry(each.job_id)
     ids = [each.job_id for each in chosen]
