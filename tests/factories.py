@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+from contextlib import contextmanager
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from db.engine import Engines, migrate, open_engines
 from db.records import InstanceRecord, PatientRecord, SeriesRecord, StoredFile, StudyRecord
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
 
 UID_ROOT = "1.2.826.0.1.3680043.8.498.77"
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
@@ -15,6 +21,17 @@ EXPLICIT_VR_LITTLE_ENDIAN = "1.2.840.10008.1.2.1"
 _OF_PATIENT = frozenset(PatientRecord.__slots__)
 _OF_STUDY = frozenset(StudyRecord.__slots__)
 _OF_SERIES = frozenset(SeriesRecord.__slots__)
+
+
+@contextmanager
+def new_index(folder: Path) -> Iterator[Engines]:
+    """The engines of an empty index in `folder`, closed at the end."""
+    migrate(folder)
+    engines = open_engines(folder)
+    try:
+        yield engines
+    finally:
+        engines.close()
 
 
 def sop_instance_uid(number: int, series: int = 1) -> str:

@@ -24,8 +24,13 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
         If a newer version of the node wrote the index.
     """
     refuse_unknown_revision(read_revision(connection))
+    command.upgrade(make_configuration(connection), revision)
+
+
+def make_configuration(connection: Connection) -> Config:
+    """Return what alembic's commands need to work on `connection`."""
     configuration = Config()
     configuration.set_main_option("script_location", "db:migrations")
     configuration.set_main_option("path_separator", "os")
     configuration.attributes["connection"] = connection
-    command.upgrade(configuration, revision)
+    return configuration
