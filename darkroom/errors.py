@@ -9,6 +9,7 @@
     ├── FileFormatError      a file from the outside is not a DICOM file that can be read
     ├── LowSpaceError        less disk space is free than must be left alone
     ├── InstallationError    another distribution owns one of our top-level names
+    ├── PortError            the node cannot listen where it should
     └── RequestError         the operator asked for something that there is not
 """
 
@@ -51,6 +52,10 @@ class LowSpaceError(DarkroomError):
 
 class InstallationError(DarkroomError):
     """Another distribution owns one of our top-level names."""
+
+
+class PortError(DarkroomError):
+    """The node cannot listen where it should."""
 
 
 class RequestError(DarkroomError):

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import logging
+import sys
+import threading
+import warnings
+
 import pytest
+import structlog
 
 from tests.darkroom.command_line import CommandLine
 
@@ -14,3 +20,20 @@ def darkroom(tmp_path, capsys, monkeypatch):
     command_line = CommandLine(tmp_path, capsys)
     command_line.configure()
     return command_line
+
+
+@pytest.fixture
+def restored_logs(monkeypatch):
+    """Leave the process's logging as it was before the test."""
+    for place, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(place, name, getattr(place, name))
+    monkeypatch.setattr(logging, "raiseExceptions", True)
+    names = ("pynetdicom", "dbos", "pydicom", "alembic", "sqlalchemy")
+    loggers = [logging.root, *(logging.getLogger(name) for name in names)]
+    before = [(logger, logger.handlers, logger.level, logger.propagate) for logger in loggers]
+    with warnings.catch_warnings():
+        yield
+    structlog.reset_defaults()
+    structlog.contextvars.clear_contextvars()
+    for logger, handlers, level, propagate in before:
+        logger.handlers, logger.level, logger.propagate = handlers, level, propagate

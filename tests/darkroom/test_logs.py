@@ -30,23 +30,7 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def restored(monkeypatch):
-    """Leave the process's logging as it was before the test."""
-    for place, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
-        monkeypatch.setattr(place, name, getattr(place, name))
-    monkeypatch.setattr(logging, "raiseExceptions", True)
-    loggers = [logging.root, *(logging.getLogger(name) for name in ("pynetdicom", "dbos", "pydicom"))]
-    before = [(logger, logger.handlers, logger.level, logger.propagate) for logger in loggers]
-    with warnings.catch_warnings():
-        yield
-    structlog.reset_defaults()
-    structlog.contextvars.clear_contextvars()
-    for logger, handlers, level, propagate in before:
-        logger.handlers, logger.level, logger.propagate = handlers, level, propagate
-
-
-@pytest.fixture
-def stream(restored):
+def stream(restored_logs):
     """Where the logs go, as JSON lines."""
     stream = io.StringIO()
     set_up_logs(Log(level="debug", format="json"), stream)
@@ -152,7 +136,7 @@ def test_what_nobody_caught_is_logged_without_its_text(stream, capfd):
     assert CANARY not in stream.getvalue() + "".join(capfd.readouterr())
 
 
-def test_a_value_cannot_forge_a_line(restored):
+def test_a_value_cannot_forge_a_line(restored_logs):
     """Line breaks and escape sequences from the wire are replaced, in what people read too."""
     stream = Terminal()
     set_up_logs(Log(format="console"), stream)
@@ -170,7 +154,7 @@ def test_a_value_cannot_forge_a_line(restored):
         ("console", io.StringIO(), False),
     ],
 )
-def test_the_form_suits_the_reader(restored, form, stream, is_json):
+def test_the_form_suits_the_reader(restored_logs, form, stream, is_json):
     """Machines get JSON, a terminal gets lines for people, unless the settings say otherwise."""
     set_up_logs(Log(format=form), stream)
     structlog.get_logger().info("node ready", port=11112)
@@ -179,7 +163,7 @@ def test_the_form_suits_the_reader(restored, form, stream, is_json):
 
 
 @pytest.mark.parametrize(("level", "count"), [("debug", 4), ("info", 3), ("warning", 2), ("error", 1)])
-def test_the_level_is_the_least_that_is_written(restored, level, count):
+def test_the_level_is_the_least_that_is_written(restored_logs, level, count):
     """What is below the level costs nothing and says nothing."""
     stream = io.StringIO()
     set_up_logs(Log(level=level, format="json"), stream)
