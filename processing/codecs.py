@@ -7,7 +7,6 @@ None of them is shown a frame whose own size differs from the header's.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import imagecodecs
@@ -39,16 +38,6 @@ _START_OF_SCAN = 0xDA
 _LARGEST_RUN = 64  # PackBits: two bytes make at most 128
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
-    """One frame's samples as bit patterns."""
-
-    samples: Samples
-    """(rows, columns), unsigned; signed values as two's complement in the lowest `bits`."""
-    bits: int
-    """How many bits the codestream gives a sample."""
-
-
 def is_supported(transfer_syntax_uid: str) -> bool:
     """Whether frames in a compressed transfer syntax can be decoded."""
     return transfer_syntax_uid == RLELossless or transfer_syntax_uid in _DECODERS
@@ -56,8 +45,14 @@ def is_supported(transfer_syntax_uid: str) -> bool:
 
 def decode_compressed(
     frame: bytes, transfer_syntax_uid: str, *, rows: int, columns: int, bits_allocated: int
-) -> Decoded:
-    """Return the samples of one compressed frame of one component.
+) -> Samples:
+    """Return the samples of one compressed frame of one component, as bit patterns.
+
+    Returns
+    -------
+    ndarray
+        (rows, columns), unsigned, as wide as Bits Allocated. A codestream with signed samples (JPEG 2000 has
+        such) gives two's complement; Pixel Representation decides what the bits mean.
 
     Raises
     ------
@@ -65,7 +60,7 @@ def decode_compressed(
         If the frame's own size or depth differs from the header's, or it cannot be decoded.
     """
     if transfer_syntax_uid == RLELossless:
-        return Decoded(samples=_decode_rle(frame, rows, columns, bits_allocated), bits=bits_allocated)
+        return _decode_rle(frame, rows, columns, bits_allocated)
     stream = read_stream_header(frame, transfer_syntax_uid)
     if (stream.rows, stream.columns) != (rows, columns):
         raise PixelError(
@@ -78,7 +73,8 @@ def decode_compressed(
     samples = _decode_first(frame, _DECODERS[transfer_syntax_uid])
     if samples.shape != (rows, columns) or samples.dtype.kind not in "iu":
         raise PixelError("The codestream was decoded to another shape than it claims.")
-    return Decoded(samples=samples.view(f"u{samples.dtype.itemsize}"), bits=stream.bits)
+    cell_bytes = bits_allocated // 8
+    return samples.astype(f"{samples.dtype.kind}{cell_bytes}").view(f"u{cell_bytes}")
 
 
 def _decode_first(frame: bytes, decoders: Sequence[Decoder]) -> NDArray[Any]:

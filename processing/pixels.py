@@ -76,18 +76,17 @@ def _decode(dataset: pydicom.Dataset, header: FrameHeader, frame: int) -> Stored
     if not isinstance(data, bytes):
         raise PixelError("The instance has no Pixel Data.")
     if header.transfer_syntax_uid in NATIVE_SYNTAXES:
-        return _settle_bits(_native_cells(dataset, data, header, frame), header, _bits_stored(header))
+        return _settle_bits(_native_cells(dataset, data, header, frame), header)
     if not is_supported(header.transfer_syntax_uid):
         raise PixelError(f"The transfer syntax {header.transfer_syntax_uid} is not decoded.")
-    decoded = decode_compressed(
+    cells = decode_compressed(
         _encapsulated_frame(data, header, frame),
         header.transfer_syntax_uid,
         rows=header.rows or 0,
         columns=header.columns or 0,
         bits_allocated=header.bits_allocated or 0,
     )
-    cells = decoded.samples.astype(f"u{(header.bits_allocated or 0) // 8}")
-    return _settle_bits(cells, header, min(_bits_stored(header), decoded.bits))
+    return _settle_bits(cells, header)
 
 
 def _bits_stored(header: FrameHeader) -> int:
@@ -135,13 +134,14 @@ def _encapsulated_frame(data: bytes, header: FrameHeader, frame: int) -> bytes:
     raise PixelError(f"The encapsulated pixel data has no frame {frame}.")
 
 
-def _settle_bits(cells: NDArray[np.unsignedinteger[Any]], header: FrameHeader, bits: int) -> StoredValues:
-    """Return cells with `bits` bits moved to the lowest place, the others removed and the sign extended."""
+def _settle_bits(cells: NDArray[np.unsignedinteger[Any]], header: FrameHeader) -> StoredValues:
+    """Return cells with the stored bits moved to the lowest place, the others removed and the sign extended."""
     allocated, stored = header.bits_allocated or 0, _bits_stored(header)
-    native = header.transfer_syntax_uid in NATIVE_SYNTAXES
-    shift = (stored - 1 if header.high_bit is None or not native else header.high_bit) + 1 - stored
-    spare = allocated - bits
-    if spare:  # to the top of the cell and back: arithmetic for signed cells, logical for others
-        cells = np.left_shift(cells, spare - shift)
+    native = (
+        header.transfer_syntax_uid in NATIVE_SYNTAXES
+    )  # a codestream's samples have no high bit of their own
+    high = header.high_bit if native and header.high_bit is not None else stored - 1
+    if stored < allocated:  # to the top of the cell and back: arithmetic for signed cells, logical for others
+        cells = np.left_shift(cells, allocated - 1 - high)
     values: StoredValues = cells.view(f"i{allocated // 8}") if header.pixel_representation == 1 else cells
-    return np.right_shift(values, spare) if spare else values
+    return np.right_shift(values, allocated - stored) if stored < allocated else values

@@ -122,7 +122,6 @@ def plan_volumes(headers: Iterable[FrameHeader]) -> SeriesPlan:
             volumes.append(_volume_plan(outcome))
         else:
             findings.append(outcome)
-    findings.sort(key=lambda finding: (finding.code, finding.sop_instance_uids))
     return SeriesPlan(volumes=tuple(sorted(volumes, key=_rank)), findings=tuple(findings))
 
 

@@ -17,6 +17,7 @@ from processing.codecs import decode_compressed, mend_spectral_selection
 from processing.errors import PixelError
 from processing.frames import FrameHeader, read_header
 from processing.pixels import decode_frame
+from processing.stream_header import read_stream_header
 from tests.series_factory import SeriesGeometry, ct_series
 
 JPEG, EXTENDED, LOSSLESS, SV1 = (f"1.2.840.10008.1.2.4.{n}" for n in (50, 51, 57, 70))
@@ -96,6 +97,24 @@ def test_a_signed_codestream_is_signed_by_the_header_alone():
     assert np.array_equal(signed, values)
     unsigned = decode_frame(holding(codestream), header_of(values, J2K, bits=16, signed=False))
     assert np.array_equal(unsigned, values.view("u2"))
+
+
+def test_the_sign_bit_is_that_of_bits_stored():
+    """4095 from a 12-bit JPEG in a signed cell of 16 bits is 4095; a signed JPEG 2000 sample keeps its own sign."""
+    pattern = np.full((24, 40), 4095, dtype="u2")
+    jpeg = imagecodecs.ljpeg_encode(pattern, bitspersample=12)
+    assert decode_frame(holding(jpeg), header_of(pattern, SV1, bits=16, signed=True)).max() == 4095
+    negative = np.full((24, 40), -5, dtype="i1")
+    narrow = imagecodecs.jpeg2k_encode(negative, codecformat="j2k", reversible=True, level=0)
+    frame = decode_frame(holding(narrow), header_of(pattern, J2K, bits=16, signed=True))
+    assert (frame.min(), frame.max()) == (-5, -5)
+
+
+def test_the_size_of_jpeg_2000_is_without_its_offset():
+    """The image area begins at (XOsiz, YOsiz) of the reference grid (ISO/IEC 15444-1 A.5.1)."""
+    siz = struct.pack(">HHIIIIIIIIHB", 41, 0, 50, 40, 10, 16, 50, 40, 0, 0, 1, 0x8B)
+    header = read_stream_header(b"\xff\x4f\xff\x51" + siz + b"\1\1\xff\xd9", J2K)
+    assert (header.rows, header.columns, header.components, header.bits) == (24, 40, 1, 12)
 
 
 @pytest.mark.parametrize("syntax", [SV1, RLE])
@@ -190,7 +209,7 @@ def test_the_second_decoder_steps_in(syntax, monkeypatch):
     _, second = codecs._DECODERS[syntax]
     monkeypatch.setitem(codecs._DECODERS, syntax, (refuses, second))
     decoded = decode_compressed(ENCODERS[syntax](values), syntax, rows=24, columns=40, bits_allocated=16)
-    assert np.array_equal(decoded.samples, values)
+    assert np.array_equal(decoded, values)
 
 
 def rle_frame(*segments: bytes, count: int | None = None) -> bytes:
@@ -206,7 +225,7 @@ def test_rle_bytes_are_most_significant_first():
     """PS3.5 G.2: the first segment holds the high bytes."""
     frame = rle_frame(b"\x03\x01\x02\x03\x04", b"\xfd\x09")
     decoded = decode_compressed(frame, RLE, rows=2, columns=2, bits_allocated=16)
-    assert decoded.samples.tolist() == [[0x0109, 0x0209], [0x0309, 0x0409]]
+    assert decoded.tolist() == [[0x0109, 0x0209], [0x0309, 0x0409]]
 
 
 RLE_LIES = {

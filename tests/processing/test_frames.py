@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import warnings
 
 import pydicom
@@ -11,7 +12,7 @@ from pydicom.sequence import Sequence
 
 from processing.errors import HeaderError
 from processing.frames import Window, read_header
-from tests.series_factory import CANARY_ID, CANARY_NAME, SeriesGeometry, ct_series, mr_series
+from tests.series_factory import CANARY_ID, CANARY_NAME, SeriesGeometry, ct_series, mr_series, part10
 
 
 def one_slice(**attributes: object) -> pydicom.Dataset:
@@ -96,6 +97,15 @@ def test_what_decides_nothing_and_is_malformed_is_absent(keyword):
         header = read_header(dataset)
     assert header.instance_number is None or keyword != "InstanceNumber"
     assert header.windows == () or keyword != "WindowCenter"
+
+
+def test_reading_is_silent_about_odd_values():
+    """pydicom warns, and logs, with the odd value in the text; a header is read without a word."""
+    data = part10(one_slice()).replace(b"ORIGINAL", b"original")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        header = read_header(pydicom.dcmread(io.BytesIO(data)))
+    assert header.image_type[0] == "ORIGINAL"
 
 
 def test_without_a_uid_there_is_no_header():

@@ -230,6 +230,51 @@ LEFT_OUT = {
 }
 
 
+@pytest.mark.parametrize("values", [{"number_of_frames": 3}, {"has_modality_lut": True}])
+def test_what_is_not_done_yet_is_said(values):
+    """Several frames in a CT image, or a Modality LUT Sequence, are not passed off as plain slices."""
+    series = headers(ct_series(SeriesGeometry(slices=6)))
+    made = plan_volumes([*series[:5], replace(series[5], **values)])
+    assert [volume.grid.shape[0] for volume in made.volumes] == [5]
+    assert [(f.code, f.sop_instance_uids) for f in made.findings] == [
+        ("not-supported", (series[5].sop_instance_uid,))
+    ]
+
+
+def test_stacks_beside_each_other_are_not_repeats():
+    """The same offsets along the normal at another place in the plane: neither another time nor a slice sent twice."""
+    series = headers(ct_series())
+    beside = [
+        replace(h, sop_instance_uid=f"2.25.{k}", position_lps=(h.position_lps[0] + 100, *h.position_lps[1:]))
+        for k, h in enumerate(series)
+    ]
+    made = plan_volumes([*series, *beside])
+    assert (made.volumes, codes(made)) == ((), ["scattered-positions"])
+
+
+def test_an_attribute_that_differs_everywhere_tells_no_volumes_apart():
+    """Acquisition Number counts the slices here, so the finding names what does number the volumes."""
+    copies = repeated(mr_series(), 2, "SeriesNumber")
+    for number, dataset in enumerate(copies):
+        dataset.AcquisitionNumber = number
+        dataset.AcquisitionTime = "101600"
+    (finding,) = plan(copies).findings
+    assert finding.details["separated_by"] == "InstanceNumber"
+
+
+@pytest.mark.parametrize("name", ["a", "b", "c", "d", "e", "f"])
+def test_volumes_stand_in_an_order_that_does_not_hang_on_uids(name):
+    """Larger volumes first, localizers last."""
+    small = mr_series(SeriesGeometry(slices=2), name=name, echo=2)
+    for dataset in small:
+        dataset.SOPInstanceUID = uid(dataset.SOPInstanceUID, "small")
+    scout = ct_series(SeriesGeometry(slices=7), name=name + "scout")
+    for dataset in scout:
+        dataset.ImageType = ["ORIGINAL", "PRIMARY", "LOCALIZER"]
+    made = plan([*small, *mr_series(name=name), *scout])
+    assert [volume.grid.shape[0] for volume in made.volumes] == [5, 2, 7]
+
+
 @pytest.mark.parametrize(("code", "spoil"), LEFT_OUT.items())
 def test_what_can_be_no_slice_is_left_out_and_named(code, spoil):
     """One object of another kind in the series does not stop the volume of the others."""

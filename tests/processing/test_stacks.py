@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from processing.frames import FrameHeader, read_header
 from processing.stacks import arrange_stack, image_class, split_stacks
@@ -60,6 +62,22 @@ def test_what_makes_another_grid_or_another_kind_splits(values):
     others = [changed(header, "1", **values) for header in series]
     groups = split_stacks([*series, *others])
     assert sorted(len(group) for group in groups) == [5, 5]
+
+
+@given(st.permutations(range(3)))
+def test_groups_of_near_values_do_not_depend_on_the_uids(order):
+    """Of three directions, each near the next, the smallest leads: whoever has which UID."""
+    series = [
+        replace(
+            header,
+            sop_instance_uid=f"2.25.{number}",
+            orientation_lps=rotated((1, 0, 0, 0, 1, 0), (0, 0, 1), 0.04 * k),
+        )
+        for header, number, k in zip(headers(mr_series())[:3], order, range(3), strict=True)
+    ]
+    groups = split_stacks(series)
+    places = sorted(sorted(h.position_lps[2] for h in group) for group in groups)
+    assert places == sorted([[series[0].position_lps[2]], sorted(h.position_lps[2] for h in series[1:])])
 
 
 @pytest.mark.parametrize("values", JOINED.values(), ids=JOINED)
