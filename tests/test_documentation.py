@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from darkroom.cli import app
+from scripts.write_cli_reference import reference
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -113,6 +114,13 @@ def test_a_command_that_does_not_exist_would_be_found():
         _check_command(["nonsense"], "darkroom nonsense")
     with pytest.raises(AssertionError):
         _check_command(["jobs", "retry", "--everything"], "darkroom jobs retry --everything")
+
+
+def test_the_command_line_is_documented_as_it_is():
+    """docs/reference-cli.md is what the commands say of themselves today."""
+    assert reference() == (ROOT / "docs" / "reference-cli.md").read_text(), (
+        "run scripts/write_cli_reference.py"
+    )
 
 
 def test_the_readme_names_every_package_of_ours():

@@ -198,7 +198,8 @@ def test_check_config_reads_the_file_that_the_node_would(darkroom, monkeypatch):
 
 def test_check_config_reads_the_routes_values(darkroom):
     """A matching value that C-FIND would not understand is a fault of its route."""
-    darkroom.configure('[[routes]]\nname = "r"\nprocessors = ["png"]\nmatch = {Modality = "C\\u0000T"}\n')
+    match = f'match = {{Modality = "{"M" * 2000}"}}'
+    darkroom.configure(f'[[routes]]\nname = "r"\nprocessors = ["png"]\n{match}\n')
     answer = darkroom("check-config")
     assert answer.code == 2
     assert "routes[0].match" in answer.err
