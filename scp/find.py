@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from db.query import search
+
 from scp.contexts import Service
 from scp.errors import NotAuthorisedError
 from scp.identifier import read_identifier, write_identifier
@@ -59,6 +60,4 @@ class FindServant:
             )
             count += 1
         exchange.respond(status)
-        exchange.session.log.info(
-            "query answered", level=str(query.level), status=f"0x{status.code:04X}", matches=count
-        )
+        exchange.session.log.info("query answered", status=f"0x{status.code:04X}", matches=count)

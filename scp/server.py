@@ -142,7 +142,7 @@ class Node:
         deadline = time.monotonic() + _END_S
         for association in left:
             association.join(max(deadline - time.monotonic(), 0.0))
-        _log.info("network stopped", aborted=len(left), unfinished=len(self._server.associations()))
+        _log.info("network stopped", count=len(left))
 
     def _desk(self, limits: Limits) -> Desk:
         book = read_peers(self._settings)

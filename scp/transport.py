@@ -13,6 +13,7 @@ import queue
 import select
 import socket
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
@@ -35,6 +36,8 @@ _MOST_WAITING_MESSAGES = 2
 _MOST_WAITING_PDUS = 64
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 _TRANSFER_STATES = ("Sta6", "Sta8")
+_ENDING = "Sta13"
+"""Everything is said; the connection is only waiting to be closed."""
 
 _REASON_NOT_SPECIFIED = 0
 _INVALID_PARAMETER_VALUE = 6
@@ -148,6 +151,25 @@ class NodeSocket(AssociationSocket):
             return
         evt.trigger(self.assoc, evt.EVT_DATA_SENT, {"data": bytestream})
 
+    def discard(self) -> bool:
+        """Read what lies there without looking at it, and return whether there was something.
+
+        Closing over unread bytes would reset the connection, and the peer might never see our last PDU.
+        """
+        try:
+            wrapped = self._wrapped()
+            wrapped.setblocking(False)
+            return bool(wrapped.recv(_MEGABYTE))
+        except OSError:
+            return False
+
+    def _shutdown_socket(self) -> None:
+        # pynetdicom leaves a socket open whose shutdown fails, as that of one that never was connected does.
+        if self.socket is not None:
+            with suppress(OSError):
+                self.socket.shutdown(socket.SHUT_RDWR)
+            self.socket.close()
+
     def _lose(self) -> None:
         self.is_lost = True
         self.event_queue.put("Evt17")  # transport connection closed
@@ -216,6 +238,13 @@ class NodeDul(DULServiceProvider):
             _log.error("upper layer failed", error=type(error).__name__)
         finally:
             self.to_user_queue.put(None)  # type: ignore[arg-type]
+
+    def _is_transport_event(self) -> bool:
+        if self.state_machine.current_state == _ENDING and isinstance(self.socket, NodeSocket):
+            if not self.socket.discard():
+                self.socket.close()
+            return True
+        return super()._is_transport_event()
 
     def _process_recv_primitive(self) -> bool:
         head = next(iter(list(self.to_provider_queue.queue)[:1]), None)
