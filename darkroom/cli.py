@@ -17,6 +17,7 @@ from cyclopts import App, CycloptsError, Group
 
 from darkroom.commands.check_config import check_config
 from darkroom.commands.export import export
+from darkroom.commands.find import find
 from darkroom.commands.import_folder import import_folder
 from darkroom.commands.jobs import jobs
 from darkroom.commands.replay import replay
@@ -56,6 +57,7 @@ app.command(serve, group=_NODE)
 app.command(check_config, group=_NODE)
 app.command(show_version, name="version", group=_NODE)
 app.command(import_folder, name="import", group=_ARCHIVE)
+app.command(find, group=_ARCHIVE)
 app.command(send, group=_ARCHIVE)
 app.command(verify, group=_ARCHIVE)
 app.command(series, group=_WORK)
