@@ -127,6 +127,7 @@ class NodeAssociation(Association):
             index=self.desk.index,
             number=next(self.desk.numbers),
         )
+        self.session.log.debug("association requested", address=address)
 
     def _serve_request(self, msg: Any, context_id: int) -> None:
         service = _REQUESTS.get(type(msg))

@@ -89,6 +89,9 @@ _SERVICES = {
     "1.2.840.10008.5.1.4.1.2.2.1": Service.FIND,  # Study Root
     "1.2.840.10008.5.1.4.1.2.2.2": Service.MOVE,
     "1.2.840.10008.5.1.4.1.2.2.3": Service.GET,
+    "1.2.840.10008.5.1.4.1.2.3.1": Service.FIND,  # Patient/Study Only (retired)
+    "1.2.840.10008.5.1.4.1.2.3.2": Service.MOVE,
+    "1.2.840.10008.5.1.4.1.2.3.3": Service.GET,
 }
 
 

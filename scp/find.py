@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from db.query import search
-
 from scp.contexts import Service
 from scp.errors import NotAuthorisedError
 from scp.identifier import read_identifier, write_identifier

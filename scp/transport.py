@@ -223,12 +223,13 @@ class _Inbox(queue.Queue[Any]):
 
 
 class NodeDul(DULServiceProvider):
-    """The upper layer, with a bounded outbox and without P-DATA after the association's end."""
+    """The upper layer, with a bounded outbox, that listens while it talks and sends no P-DATA after the end."""
 
     def __init__(self, assoc: Association) -> None:
         super().__init__(assoc)
         self.daemon = True
         self.to_provider_queue = _Outbox(self)
+        self._has_read = False
 
     def run_reactor(self) -> None:
         """Run the upper layer; at its end, whoever waits for a primitive waits no longer."""
@@ -252,6 +253,11 @@ class NodeDul(DULServiceProvider):
             # The peer aborted while it was being answered; the state machine has no place for the answer.
             self.to_provider_queue.get(block=False)
             return False
+        if isinstance(head, P_DATA) and not self._has_read and self.socket is not None and self.socket.ready:
+            # Reading takes turns with sending: a C-CANCEL must be heard while answers are waiting.
+            self._has_read = True
+            return False
+        self._has_read = False
         return super()._process_recv_primitive()
 
 

@@ -94,11 +94,12 @@ def running_node(
     make_store: Callable[[Path], Store] = Store,
     make_index: Callable[[Engines], Index] = Index,
     ae_title: str = "DARKROOM",
+    host: str = "127.0.0.1",
     **storage: Any,
 ) -> Iterator[RunningNode]:
     """Run a node on a free port of this machine, and stop it."""
     settings = Settings(
-        node=NodeSettings(port=0, ae_title=ae_title),
+        node=NodeSettings(port=0, ae_title=ae_title, host=host),
         storage=Storage(folder=folder, **({"free_fraction": 0.0, "free_bytes": 0} | storage)),
         network=Network(**(network or {})),
         peers=tuple(peers),

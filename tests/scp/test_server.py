@@ -85,6 +85,17 @@ def test_an_association_with_128_contexts_is_quick(node):
     assert time.monotonic() - started < 2
 
 
+def test_a_node_listens_on_ipv6(tmp_path):
+    """The loopback of IPv6 is a loopback like the other."""
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        pytest.skip("there is no IPv6 here")
+    with running_node(tmp_path / "data", host="::1") as node:
+        assert node.host == "::1"
+        assert _echo(node)
+
+
 def test_both_ends_send_without_delay(node):
     """Nagle's algorithm is off on the accepted socket."""
     with association(node, [ECHO]):
