@@ -28,6 +28,7 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from darkroom.errors import DarkroomError
 from db.errors import DbError
 from db.jobs import JobError, JobInterruptedError
 from processing.errors import ProcessingError
@@ -191,7 +192,9 @@ def _confine(pipe: Connection, limits: Limits) -> None:
     _die_with_parent()
     threading.Thread(target=_watch_lifeline, args=(os.dup(pipe.fileno()),), daemon=True).start()
     _silence()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a service manager may send it to all; the worker says what it means
+    signal.signal(
+        signal.SIGTERM, signal.SIG_IGN
+    )  # a service manager may send it to all; the worker says what it means
     os.nice(_NICE)  # the disk's schedulers derive their priority from it
     with contextlib.suppress(OSError):
         Path("/proc/self/oom_score_adj").write_text("500")  # when memory runs out, a job goes first
@@ -209,7 +212,7 @@ def _work(target: str, arguments: tuple[Any, ...]) -> _Answer:
         return _Answer(error="out of memory", out_of_memory=True)
     except JobError as error:
         return _Answer(error=str(error), hint=error.hint, retryable=error.retryable)
-    except ProcessingError as error:
+    except (ProcessingError, DarkroomError) as error:
         return _Answer(error=str(error), hint=error.hint)
     except DbError as error:
         return _Answer(error=str(error), hint=error.hint, retryable=True)

@@ -12,7 +12,6 @@ import os
 import shutil
 import stat
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -23,22 +22,10 @@ from db.records import OutputRecord
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from darkroom.outputs import OutputDraft
+
 STAGING = ".staging"
 """The folder below the export folder that holds what is not finished; on the same device, so that rename works."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputDraft:
-    """One file that a processor wrote into its staging folder and wants published."""
-
-    path: str
-    """Its final name, relative to the export folder; carries revision, route and processor."""
-    staged: str
-    """Its name relative to the staging folder."""
-    kind: str
-    """See `db.records.OutputRecord`."""
-    inputs: tuple[tuple[str, str], ...] = ()
-    """(SOP Instance UID in the store, SOP Instance UID as the output names it)."""
 
 
 def make_staging(export_folder: Path, job_id: str) -> Path:

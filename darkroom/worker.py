@@ -43,7 +43,7 @@ if TYPE_CHECKING:
 
     from config.settings import Settings
     from config.settings import Worker as WorkerSettings
-    from darkroom.publish import OutputDraft
+    from darkroom.outputs import OutputDraft
     from db.records import FindingRecord, JobRecord, OutputRecord
 
 _log = structlog.get_logger(__name__)

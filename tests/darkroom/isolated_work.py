@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+from darkroom.errors import KeyFileError
 from db.jobs import JobError
 from processing.errors import PixelError
 
@@ -55,6 +56,10 @@ def raise_foreign() -> None:
 
 def raise_pixel_error() -> None:
     raise PixelError("the codestream of 1.2.3 is cut short", hint="send it again")
+
+
+def raise_key_file_error() -> None:
+    raise KeyFileError("the codestream of 1.2.3 is cut short", hint="send it again")
 
 
 def raise_job_error() -> None:

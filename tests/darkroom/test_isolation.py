@@ -92,10 +92,11 @@ def test_foreign_exception_gives_type_and_place_only() -> None:
     assert CANARY not in str(caught.value) + caught.value.hint
 
 
-def test_own_errors_keep_their_words() -> None:
+@pytest.mark.parametrize("name", ["raise_pixel_error", "raise_key_file_error"])
+def test_own_errors_keep_their_words(name: str) -> None:
     """What we wrote ourselves reaches the operator, and bad input is not tried again."""
     with pytest.raises(JobError, match=r"1\.2\.3 is cut short") as caught:
-        run("raise_pixel_error")
+        run(name)
     assert caught.value.hint == "send it again"
     assert not caught.value.retryable
 

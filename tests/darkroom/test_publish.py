@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from darkroom.publish import STAGING, OutputDraft, check_drafts, clear_staging, make_staging, publish
+from darkroom.outputs import OutputDraft
+from darkroom.publish import STAGING, check_drafts, clear_staging, make_staging, publish
 from db.jobs import JobError
 
 DRAFT = OutputDraft(

@@ -134,23 +134,6 @@ def test_killed_workers_leave_one_result(bench: Bench) -> None:
     assert list((bench.settings.export_folder / ".staging").iterdir()) == []
 
 
-def test_poison_fails_and_the_next_job_is_done(bench: Bench) -> None:
-    """A job that takes the worker down each time is put aside after its tries; the queue behind it goes on."""
-    bench.settings = bench.settings.model_copy(
-        update={"worker": bench.settings.worker.model_copy(update={"tries": 2})}
-    )
-    bench.add("poison")
-    worker = bench.start()
-    while bench.queue.job("poison").state != JobState.FAILED:
-        if worker.pid is not None:
-            (bench.folder / "worker.pid").write_text(str(worker.pid))
-        time.sleep(0.02)
-    assert len(bench.begun("poison")) == 2
-    assert "ended 2 times" in bench.queue.job("poison").error
-    bench.add("one")
-    check_result(bench, bench.await_state(JobState.DONE, "one"))
-
-
 def test_stopping_interrupts_a_long_job(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """A worker that is to stop gives its job back, and leaves neither child nor staging folder."""
     monkeypatch.setattr("darkroom.worker.GRACE_S", 0.2)

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import time
 from typing import TYPE_CHECKING
 
-from darkroom.publish import OutputDraft
+from darkroom.outputs import OutputDraft
 from db.records import FindingRecord
 from processing.errors import PixelError
 from tests.job_factory import SOP_INSTANCE_UIDS
@@ -34,9 +33,6 @@ def run_job(
         time.sleep(600)
     elif job.job_id.startswith("bad"):
         raise PixelError("the codestream is cut short")
-    elif job.job_id.startswith("poison"):
-        os.kill(int((settings.data_folder / "worker.pid").read_text()), signal.SIGKILL)
-        time.sleep(600)
     draft = OutputDraft(
         path=f"{job.job_id}/1/volume.nii.gz",
         staged="volume.nii.gz",
