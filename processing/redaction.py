@@ -217,7 +217,7 @@ def _check_unused_bits(frame: bytes, layout: PixelLayout, transfer_syntax_uid: s
             return
         if layout.samples_per_pixel != 1:
             raise _unused_bits_held()
-        decoded = decode_compressed(
+        samples = decode_compressed(
             frame,
             transfer_syntax_uid,
             rows=layout.rows,
@@ -228,9 +228,9 @@ def _check_unused_bits(frame: bytes, layout: PixelLayout, transfer_syntax_uid: s
         raise DeidentificationError(
             "the pixels cannot be decoded, so their unused bits cannot be checked"
         ) from error
-    # decoders give the stored bits in the lowest places, whatever the high bit of the header
-    cell = replace(layout, bits_allocated=decoded.bits, high_bit=layout.bits_stored - 1)
-    found = decoded.samples & decoded.samples.dtype.type((1 << decoded.bits) - 1)
+    # A codestream's samples have the stored bits in their lowest places, whatever the high bit of the header.
+    cell = replace(layout, bits_allocated=bits, high_bit=layout.bits_stored - 1)
+    found = samples & samples.dtype.type((1 << bits) - 1)
     unused = (found != masked(found, cell)) & (found != masked(found, replace(cell, signed=False)))
     if unused.any():
         raise _unused_bits_held()

@@ -62,7 +62,7 @@ _PATTERNS = {
     0x0040DB00: re.compile(r"\d{1,5}"),  # Template Identifier
 }
 
-_TOKENS = r"[A-Za-z0-9][A-Za-z0-9 ._+*/%:()\[\],=&#<>\\-]*"
+_TOKENS = r"\*?[A-Za-z0-9][A-Za-z0-9 ._+*/%:()\[\],=&#<>\\-]*"
 _TEXT = re.compile(_TOKENS)
 _NO_TEXT = re.compile(
     r"\d{7}"  # long numbers are identifiers or dates
@@ -80,6 +80,38 @@ OWN_MEANING = "De-identified"
 
 _VERSION = re.compile(r"[0-9][0-9.]{0,15}")
 
+_MAKERS = (
+    "Acuson|Agfa|Analogic|Aloka|ATL|Barco|Biosense|Bruker|Canon|Carestream|Carl Zeiss|Cerner|Claron|CTI|CPS|Dornier|Eastman"
+    "|EDDA|Elekta|Elscint|Esaote|Fonar|Fuji|Fujifilm|GE|General Electric|Gendex|Hitachi|Hologic|Howtek|Imatron|Instrumentarium"
+    "|Invivo|Kodak|Konica|Lumisys|Marconi|Mediso|MIM|Mindray|Minolta|Mirada|Neusoft|Neurologica|Nucletron|Philips|Picker"
+    "|Planmeca|PMS|Positron|Samsung|SAMSUNG MEDISON|Sectra|Segami|Shimadzu|Siemens|Sirona|SonoSite|Sopha|Sun Nuclear|Swissray"
+    "|TeraRecon|TomoTherapy|Toshiba|UIH|United Imaging|Varian|Vidar|Vieworks|Vital Images|Ziehm|Carestream Health"
+    "|G.E.|Darkroom"
+)
+_COMPANY_WORDS = (
+    "MEC|NMS|TEC|AG|AB|BV|B.V.|Co|Corp|Corporation|Company|GmbH|Health|Healthcare|Healthineers|Imaging|Inc|Ltd|Medical"
+    "|Meditec|Nederland|NV|Nuclear|Photo|Film|Software|Systems|Ultrasound|of|America|Technologies|Electronics|Diagnostics"
+)
+_TEXT_PATTERNS = {
+    0x00080070: re.compile(
+        rf"(?:{_MAKERS})(?:[ .,/_-]+(?:{_MAKERS}|{_COMPANY_WORDS}))*[.]?", re.IGNORECASE
+    ),  # Manufacturer
+    0x00180085: re.compile(
+        r"\d{1,3}[A-Z][A-Za-z]?|[A-Z][A-Za-z]?-?\d{0,3}|\^?\d{1,3}\^?[A-Z][a-z]?"
+    ),  # Imaged Nucleus
+    0x00201040: re.compile(
+        r"[A-Z]{2}|NOT SPECIFIED|SLICE_CORNER|(?:NA|BB|SN|XY|OM|IC|XP|ISO)", re.IGNORECASE
+    ),
+    0x00209056: re.compile(r"[A-Z]?\d{1,6}"),  # Stack ID
+    0x00281054: re.compile(
+        r"HU|HU_MOD|OD|US|MGML|PCT|Z_EFF|ED|EDW|IOD|BQML|CPS|PROPCPS|SUV|normalized", re.IGNORECASE
+    ),
+    0x00283004: re.compile(
+        r"HU|HU_MOD|OD|US|MGML|PCT|Z_EFF|ED|EDW|UNSPECIFIED", re.IGNORECASE
+    ),  # Modality LUT Type
+}
+"""The attributes among the safe ones whose values can be listed."""
+
 SAFE_TEXT = frozenset(
     {
         0x00080070,  # Manufacturer
@@ -89,30 +121,16 @@ SAFE_TEXT = frozenset(
         0x00180085,  # Imaged Nucleus
         0x00181020,  # Software Versions
         0x00181040,  # Contrast/Bolus Route
-        0x00181061,  # Trigger Source or Type
-        0x00181064,  # Cardiac Framing Type
         0x00181070,  # Radiopharmaceutical Route
         0x00181085,  # PVC Rejection
         0x00181160,  # Filter Type
         0x00181161,  # Type of Filters
-        0x00181180,  # Collimator/grid Name
-        0x001811B0,  # Acquisition Mode
-        0x001811B1,  # Dose Mode Name
         0x00181210,  # Convolution Kernel
         0x00181250,  # Receive Coil Name
         0x00181251,  # Transmit Coil Name
-        0x00181260,  # Plate Type
-        0x00181261,  # Phosphor Type
-        0x00181401,  # Acquisition Device Processing Code
-        0x0018702A,  # Detector Manufacturer Name
-        0x0018702B,  # Detector Manufacturer's Model Name
         0x00189005,  # Pulse Sequence Name
-        0x00189041,  # Receive Coil Manufacturer Name
         0x00189046,  # Multi-Coil Configuration
         0x00189047,  # Multi-Coil Element Name
-        0x00189050,  # Transmit Coil Manufacturer Name
-        0x00189175,  # Applicable Safety Standard Description
-        0x00189320,  # Image Filter
         0x00201040,  # Position Reference Indicator
         0x00209056,  # Stack ID
         0x00209213,  # Dimension Index Private Creator
@@ -120,7 +138,6 @@ SAFE_TEXT = frozenset(
         0x00281054,  # Rescale Type
         0x00281055,  # Window Center & Width Explanation
         0x00283004,  # Modality LUT Type
-        0x00540018,  # Energy Window Name
         0x00541101,  # Attenuation Correction Method
         0x00541103,  # Reconstruction Method
         0x00541104,  # Detector Lines of Response Used
@@ -157,6 +174,9 @@ def is_defined_term(tag: int, value: str) -> bool:
 def is_safe_text(tag: int, vr: str, value: str) -> bool:
     """Whether a text may stay: a listed attribute, plain characters, nothing that looks like a date or an identifier."""
     if tag not in SAFE_TEXT or len(value) > _LONGEST.get(vr, 0):
+        return False
+    pattern = _TEXT_PATTERNS.get(tag)
+    if pattern is not None and value and not pattern.fullmatch(value):
         return False
     return not value or (_TEXT.fullmatch(value) is not None and _NO_TEXT.search(value) is None)
 

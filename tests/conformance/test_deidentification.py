@@ -1,0 +1,226 @@
+"""De-identified copies of real instances, before outside judges: dciodvfy for the IOD, pydicom's decoders for the pixels."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import re
+import subprocess
+import warnings
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pydicom
+import pytest
+from pydicom._uid_dict import UID_dictionary
+from pydicom.data import get_testdata_file
+
+from processing.deidentify import deidentify, encode
+from processing.holds import hold_reasons
+from processing.profile import DEFAULT_PROFILE, Profile
+from processing.pseudonyms import Pseudonyms
+from tests.conftest import CORPUS
+from tests.planted_patient import holds, planted_patient, table_tags
+from tests.series_factory import ct_series, mr_series, part10, pet_series
+from tests.witnesses import tool
+
+PSEUDONYMS = Pseudonyms(bytes(range(32)))
+STRICT = Profile(options=frozenset())
+SETS = [
+    "ct_enhanced",
+    "ct_head_ge",
+    "ct_pet_mr_rtstruct",
+    "dx_cr_mono1",
+    "mr_dwi",
+    "mr_dwi_dicom2nifti",
+    "mr_enhanced",
+    "mr_fmri_4d_ge",
+    "mr_mosaic_siemens",
+    "multiframe_cine",
+    "rt_misc",
+    "seg_sr",
+    "ts_ct",
+    "ts_mr_mosaic",
+]
+OF_PYDICOM = (
+    "CT_small.dcm",
+    "MR_small.dcm",
+    "MR_small_RLE.dcm",
+    "MR_small_bigendian.dcm",
+    "JPEG2000.dcm",
+    "image_dfl.dcm",
+    "rtdose.dcm",
+    "rtplan.dcm",
+    "liver_1frame.dcm",
+    "emri_small.dcm",
+    "emri_small_RLE.dcm",
+    "emri_small_jpeg_ls_lossless.dcm",
+    "eCT_Supplemental.dcm",
+)
+GEOMETRY = [
+    "Rows",
+    "Columns",
+    "PixelSpacing",
+    "ImagePositionPatient",
+    "ImageOrientationPatient",
+    "SliceThickness",
+    "RescaleSlope",
+    "RescaleIntercept",
+    "NumberOfFrames",
+    "BitsStored",
+    "PhotometricInterpretation",
+    "GridFrameOffsetVector",
+    "DoseGridScaling",
+]
+
+
+def sample() -> list[str]:
+    """One instance of each series and transfer syntax of the sets that hold images."""
+    index = CORPUS / "INDEX.tsv"
+    if not index.is_file():
+        return []
+    with index.open(encoding="utf-8", newline="") as stream:
+        rows = [
+            row
+            for row in csv.DictReader(stream, delimiter="\t")
+            if row["kind"] == "dicom" and row["set"] in SETS
+        ]
+    return sorted(
+        {(row["set"], row["series_uid"], row["ts"]): row["path"] for row in reversed(rows)}.values()
+    )
+
+
+def faults(data: bytes, folder: Path) -> Counter[str]:
+    """dciodvfy's errors, without the UIDs in them."""
+    path = folder / f"{hashlib.sha256(data).hexdigest()}.dcm"
+    path.write_bytes(data)
+    answer = subprocess.run(
+        [tool("dciodvfy"), str(path)], capture_output=True, text=True, errors="replace", check=False
+    )
+    lines = (answer.stdout + answer.stderr).splitlines()
+    return Counter(re.sub(r"\d+(\.\d+){2,}", "UID", line) for line in lines if line.startswith("Error"))
+
+
+def read(data: bytes) -> pydicom.Dataset:
+    return pydicom.dcmread(io.BytesIO(data))
+
+
+def copies(data: bytes, profile: Profile) -> bytes:
+    return encode(deidentify(read(data), profile=profile, pseudonyms=PSEUDONYMS).dataset)
+
+
+def pixels(dataset: pydicom.Dataset) -> str:
+    """The hash of the decoded pixels; empty where pydicom has no decoder for them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            return hashlib.sha256(np.ascontiguousarray(dataset.pixel_array).tobytes()).hexdigest()
+        except (AttributeError, RuntimeError, ValueError, NotImplementedError):
+            return ""
+
+
+def check(data: bytes, profile: Profile, folder: Path) -> None:
+    result = copies(data, profile)
+    before, after = read(data), read(result)
+    assert after.file_meta.TransferSyntaxUID == before.file_meta.TransferSyntaxUID
+    assert pixels(after) == pixels(before)
+    assert {k: after.get(k) for k in GEOMETRY} == {k: before.get(k) for k in GEOMETRY}
+    assert faults(result, folder) - faults(data, folder) == Counter()
+    assert leaks(before, result) == []
+
+
+# Test patients are called after what they are; those words are all over the standard.
+COMMON = frozenset({"LIVER", "PERFUSION", "SEGMENTATION", "UNKNOWN", "PHANTOM", "BRAIN", "REMOVED"})
+
+
+def leaks(before: pydicom.Dataset, result: bytes) -> list[str]:
+    """The patient's identifiers that the new file still holds, found without the code that removes them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        values = [str(element.value) for element in before.iterall() if element.VR in {"PN", "UI"}]
+    values = [value for value in values if value not in UID_dictionary]
+    values += [
+        str(before.get(keyword, "")) for keyword in ("PatientID", "AccessionNumber", "InstitutionName")
+    ]
+    words = {word for value in values for word in re.split(r"[\^= ]+", value) if len(word) >= 5}
+    # Short numbers are in any UID by chance.
+    told = {word for word in words if word.upper() not in COMMON and not (word.isdigit() and len(word) < 9)}
+    return sorted(word for word in told if holds(result, word))
+
+
+@pytest.mark.corpus
+@pytest.mark.witness
+@pytest.mark.parametrize("path", sample())
+def test_real_instances_stay_what_they_are(path: str, corpus: Path, tmp_path: Path) -> None:
+    # Pixels and geometry unchanged, no new fault of the IOD, no identifier left, in the syntax they came in.
+    data = (corpus / path).read_bytes()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        dataset = read(data)
+    if hold_reasons(dataset):
+        pytest.skip(f"held: {', '.join(finding.code for finding in hold_reasons(dataset))}")
+    check(data, DEFAULT_PROFILE, tmp_path)
+
+
+@pytest.mark.witness
+@pytest.mark.parametrize("name", OF_PYDICOM)
+@pytest.mark.parametrize("profile", [DEFAULT_PROFILE, STRICT], ids=["modified-dates", "strict"])
+def test_pydicoms_instances_stay_what_they_are(name: str, profile: Profile, tmp_path: Path) -> None:
+    # The same for the files that pydicom ships, with dates moved and with dates gone.
+    path = get_testdata_file(name, download=False)
+    if path is None:
+        pytest.skip(f"pydicom does not ship {name}")
+    data = Path(str(path)).read_bytes()
+    if hold_reasons(read(data)):
+        pytest.skip(f"held: {', '.join(finding.code for finding in hold_reasons(read(data)))}")
+    check(data, profile, tmp_path)
+
+
+@pytest.mark.witness
+@pytest.mark.parametrize("make", [ct_series, mr_series, pet_series])
+def test_made_instances_stay_what_they_are(make, tmp_path: Path) -> None:
+    # Without real data too: each of the IODs that volumes are made of.
+    for profile in (DEFAULT_PROFILE, STRICT):
+        check(part10(make()[0]), profile, tmp_path)
+
+
+@pytest.mark.witness
+def test_the_planted_patient_comes_out_with_no_new_fault(tmp_path: Path) -> None:
+    # Every attribute of the table at four depths: removing all of it breaks nothing that was whole.
+    planted = planted_patient(table_tags())
+    data = planted.encode()
+    result = copies(data, STRICT)
+    assert planted.found_in(result) == {}
+    new = faults(result, tmp_path) - faults(data, tmp_path)
+    # The table replaces the committee's name (D) and removes the approval number that it depends on (X).
+    assert all("ClinicalTrialProtocolEthicsCommitteeName" in fault for fault in new)
+
+
+@pytest.mark.corpus
+def test_a_series_stays_a_series(corpus: Path) -> None:
+    # References between the instances of a study lead where they led: contours to the images they were drawn on.
+    def values(dataset: pydicom.Dataset, *tags: int) -> list[str]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # labels of regions longer than their VR allows
+            return [str(element.value) for element in dataset.iterall() if element.tag in tags]
+
+    folder = corpus / "ct_pet_mr_rtstruct/STS_002/CT"
+    structures = read((folder / "mask/RS.dcm").read_bytes())
+    drawn_on = set(values(structures, 0x00081155))
+    headers = [
+        pydicom.dcmread(path, stop_before_pixels=True) for path in sorted((folder / "image").glob("*.dcm"))
+    ]
+    originals = [header for header in headers if header.SOPInstanceUID in drawn_on]
+    results = [deidentify(original, pseudonyms=PSEUDONYMS).dataset for original in originals]
+    moved = read(encode(deidentify(structures, pseudonyms=PSEUDONYMS).dataset))
+    new_uid = {str(o.SOPInstanceUID): str(r.SOPInstanceUID) for o, r in zip(originals, results, strict=True)}
+    old, new = values(structures, 0x00081155), values(moved, 0x00081155)
+    assert len(new_uid) > 5
+    assert [new_uid.get(uid, "another") for uid in old] == [
+        uid if uid in set(new_uid.values()) else "another" for uid in new
+    ]
+    assert len({result.SeriesInstanceUID for result in results}) == 1
+    assert {result.PatientID for result in results} == {moved.PatientID}
+    assert {result.FrameOfReferenceUID for result in results} <= set(values(moved, 0x00200052, 0x30060024))
