@@ -68,6 +68,4 @@ def _read_element(content: bytes | memoryview, position: int) -> tuple[int, byte
     else:
         (length,) = struct.unpack_from("<H", content, position + 6)
         start = position + 8
-    if start + length > len(content):
-        raise FileFormatError("It ends within its file meta information")
     return element, bytes(content[start : start + length]), start + length

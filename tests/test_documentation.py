@@ -102,7 +102,7 @@ def _check_command(words: list[str], line: str) -> None:
     command = app
     while words and not words[0].startswith("-") and words[0] in command:
         command = command[words.pop(0)]
-    assert command is not app or words in (["--help"], ["--version"], []), line
+    assert command is not app or words in (["--help"], ["--version"], ["COMMAND"], []), line
     known = command.assemble_argument_collection() if command.default_command else []
     options = {name for argument in known for name in argument.names} | {"--help", "-h", "--version"}
     assert {word.partition("=")[0] for word in words if word.startswith("-")} <= options, line

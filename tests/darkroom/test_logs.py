@@ -143,6 +143,12 @@ def test_a_value_cannot_forge_a_line(restored_logs):
     structlog.get_logger().info("association rejected", calling_ae_title="A\n2026 [error] forged \x1b[2J")
     assert len(stream.getvalue().splitlines()) == 1
     assert "\x1b[2J" not in stream.getvalue()
+    for_machines = io.StringIO()
+    set_up_logs(Log(format="json"), for_machines)
+    structlog.get_logger().info("association rejected", reason="A\nB\x1b" + "C" * 5000)
+    (line,) = _lines(for_machines)
+    assert line["reason"].startswith("A\N{REPLACEMENT CHARACTER}B\N{REPLACEMENT CHARACTER}C")
+    assert len(line["reason"]) == 1000
 
 
 @pytest.mark.parametrize(
