@@ -6,9 +6,11 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydicom.config import disable_value_validation
+from pydicom.tag import BaseTag, Tag
 
 from processing.errors import HeaderError
 
@@ -21,6 +23,11 @@ _SINGLE_COIL = re.compile(
 )  # "H12" names one element; "HEA;HEP", "H1-4" and "C:A32" name arrays
 
 Plain = str | int | float | tuple[str | int | float, ...]
+
+
+@cache
+def _tag(keyword: str) -> BaseTag:
+    return Tag(keyword)
 
 
 @contextmanager
@@ -40,8 +47,11 @@ class AttributeReader:
         self.dataset = dataset
 
     def _value(self, keyword: str) -> Any:
+        tag = _tag(keyword)
+        if tag not in self.dataset:
+            return None
         try:
-            value = self.dataset.get(keyword)
+            value = self.dataset[tag].value
         except _CONVERSION_ERRORS as error:
             raise _malformed(keyword) from error
         return None if value is None or value == "" else value

@@ -73,8 +73,7 @@ def decode_compressed(
     samples = _decode_first(frame, _DECODERS[transfer_syntax_uid])
     if samples.shape != (rows, columns) or samples.dtype.kind not in "iu":
         raise PixelError("The codestream was decoded to another shape than it claims.")
-    cell_bytes = bits_allocated // 8
-    return samples.astype(f"{samples.dtype.kind}{cell_bytes}").view(f"u{cell_bytes}")
+    return samples.astype(f"u{bits_allocated // 8}")  # signed samples wrap round to two's complement
 
 
 def _decode_first(frame: bytes, decoders: Sequence[Decoder]) -> NDArray[Any]:

@@ -98,10 +98,13 @@ def _thickness_mm(header: FrameHeader) -> float | None:
 
 
 def _scattered_within_places(stack: Stack) -> Finding | None:
+    limit = 2 * _in_plane_tolerance_mm(stack)
     for place in stack.places:
+        if len(place) == 1:
+            continue
         positions = stack.positions_lps[list(place)]
         spread = float(np.linalg.norm(positions - positions[0], axis=1).max())
-        if spread > 2 * _in_plane_tolerance_mm(stack):
+        if spread > limit:
             return _scattered(stack, spread)
     return None
 

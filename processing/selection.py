@@ -60,20 +60,19 @@ def select_slices(headers: Iterable[FrameHeader]) -> tuple[list[FrameHeader], li
 
 
 def _drop_duplicates(headers: Iterable[FrameHeader]) -> tuple[list[FrameHeader], list[Finding]]:
+    same_uid: dict[str, list[FrameHeader]] = {}
+    for header in headers:
+        same_uid.setdefault(header.sop_instance_uid, []).append(header)
+    repeated = tuple(sorted(uid for uid, members in same_uid.items() if len(members) > 1))
     # repr gives headers of one UID a total order, so that it does not matter which of them came first.
-    ordered = sorted(headers, key=lambda header: (header.sop_instance_uid, repr(header)))
-    unique = {header.sop_instance_uid: header for header in reversed(ordered)}
-    counts: dict[str, int] = {}
-    for header in ordered:
-        counts[header.sop_instance_uid] = counts.get(header.sop_instance_uid, 0) + 1
-    repeated = tuple(uid for uid, count in counts.items() if count > 1)
+    unique = [members[0] if len(members) == 1 else min(members, key=repr) for members in same_uid.values()]
     findings = []
     if repeated:
         message = "The same SOP Instance UID came more than once; one of them is used."
         findings.append(
             Finding(code=FindingCode.DUPLICATE_INSTANCE, message=message, sop_instance_uids=repeated)
         )
-    return sorted(unique.values(), key=lambda header: header.sop_instance_uid), findings
+    return sorted(unique, key=lambda header: header.sop_instance_uid), findings
 
 
 def left_out_reason(header: FrameHeader) -> Reason | None:

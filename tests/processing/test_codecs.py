@@ -110,6 +110,13 @@ def test_the_sign_bit_is_that_of_bits_stored():
     assert (frame.min(), frame.max()) == (-5, -5)
 
 
+def test_a_codestream_has_no_high_bit():
+    """High Bit places the bits of native cells only; decoded samples are where Bits Stored has them."""
+    pattern = noise(12)
+    header = replace(header_of(pattern, SV1, bits=12), high_bit=15)
+    assert np.array_equal(decode_frame(holding(ENCODERS[SV1](pattern)), header), pattern)
+
+
 def test_the_size_of_jpeg_2000_is_without_its_offset():
     """The image area begins at (XOsiz, YOsiz) of the reference grid (ISO/IEC 15444-1 A.5.1)."""
     siz = struct.pack(">HHIIIIIIIIHB", 41, 0, 50, 40, 10, 16, 50, 40, 0, 0, 1, 0x8B)

@@ -71,6 +71,8 @@ def test_a_tilted_gantry_is_said():
     assert finding.details["tilt_degrees"] == pytest.approx(18.5, abs=1e-3)
     (straight,) = plan(ct_series(SeriesGeometry(tilt_degrees=0.04))).volumes
     assert straight.findings == ()
+    (least,) = plan(ct_series(SeriesGeometry(tilt_degrees=0.06))).volumes
+    assert [finding.code for finding in least.findings] == ["gantry-tilt"]
 
 
 def test_missing_slices_are_named():
@@ -245,7 +247,7 @@ def test_stacks_beside_each_other_are_not_repeats():
     """The same offsets along the normal at another place in the plane: neither another time nor a slice sent twice."""
     series = headers(ct_series())
     beside = [
-        replace(h, sop_instance_uid=f"2.25.{k}", position_lps=(h.position_lps[0] + 100, *h.position_lps[1:]))
+        replace(h, sop_instance_uid=f"1.{k}", position_lps=(h.position_lps[0] + 100, *h.position_lps[1:]))
         for k, h in enumerate(series)
     ]
     made = plan_volumes([*series, *beside])
