@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from multiprocessing.process import BaseProcess
     from typing import Any
 
-PRELOADED = ("numpy", "pydicom", "darkroom.isolation")
+PRELOADED = ("numpy", "pydicom", "config.settings", "darkroom.isolation")
 """What the children's server imports before the first job; what cannot be imported is left out."""
 
 _LOOK_S = 0.25
