@@ -37,9 +37,9 @@ from db.patterns import (
     pattern_clause,
     pattern_matches,
     read_pattern,
-    successor,
 )
 from db.person_name import trim_name
+from db.spans import day_span, moment_span, read_span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,6 +58,10 @@ _INTEGER = re.compile(r" *[+-]?[0-9]{1,12} *")
 class Condition(Protocol):
     """One rule for the value of one attribute."""
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether an index on the column leads straight to what matches."""
+
     def matches(self, value: str) -> bool:
         """Whether a value as the index keeps it satisfies the rule."""
 
@@ -68,6 +72,11 @@ class Condition(Protocol):
 @dataclass(frozen=True, slots=True)
 class Universal:
     """Everything matches, also what is empty (C.2.2.2.3)."""
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether an index leads straight to what matches."""
+        return False
 
     def matches(self, value: str) -> bool:  # noqa: ARG002 (whatever it is)
         """Return True."""
@@ -84,6 +93,11 @@ class SingleValue:
 
     value: str
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether an index leads straight to what matches."""
+        return True
+
     def matches(self, value: str) -> bool:
         """Whether it is the same text."""
         return value == self.value
@@ -98,6 +112,11 @@ class UidList:
     """The value is one of these UIDs (C.2.2.2.2)."""
 
     uids: tuple[str, ...]
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether an index leads straight to what matches."""
+        return True
 
     def matches(self, value: str) -> bool:
         """Whether it is in the list."""
@@ -114,6 +133,11 @@ class Wildcard:
 
     pattern: Pattern
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether an index leads straight to what matches."""
+        return isinstance(self.pattern[0], str)
+
     def matches(self, value: str) -> bool:
         """Whether the whole value has the form."""
         return value != "" and pattern_matches(self.pattern, value)
@@ -128,6 +152,11 @@ class Code:
     """One of the values that the attribute has is of this form (VR CS)."""
 
     pattern: Pattern
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether an index leads straight to what matches."""
+        return False
 
     def matches(self, value: str) -> bool:
         """Whether one of the values, which backslashes separate, has the form."""
@@ -148,6 +177,11 @@ class Name:
 
     patterns: tuple[Pattern, ...]
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether an index leads straight to what matches."""
+        return all(isinstance(pattern[0], str) for pattern in self.patterns)
+
     def matches(self, value: str) -> bool:
         """Whether the name, folded, has one of the forms."""
         folded = fold(trim_name(value))
@@ -163,6 +197,11 @@ class Number:
     """The value is this number."""
 
     number: int
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether an index leads straight to what matches."""
+        return True
 
     def matches(self, value: str) -> bool:
         """Whether the text writes the same number."""
@@ -188,6 +227,11 @@ class Range:
     first: str
     after: str
 
+    @property
+    def is_narrow(self) -> bool:
+        """Whether an index leads straight to what matches."""
+        return True
+
     def matches(self, value: str) -> bool:
         """Whether it is not empty and lies in the range."""
         return value != "" and value >= self.first and (not self.after or value < self.after)
@@ -203,6 +247,11 @@ class AnyOf:
     """One of these conditions is satisfied."""
 
     conditions: tuple[Condition, ...]
+
+    @property
+    def is_narrow(self) -> bool:
+        """Whether an index leads straight to what matches."""
+        return all(condition.is_narrow for condition in self.conditions)
 
     def matches(self, value: str) -> bool:
         """Whether one of them is."""
@@ -298,54 +347,12 @@ def _number(value: str) -> Condition:
     return Number(int(value))
 
 
-def _range(value: str, read: Callable[[str], tuple[str, str]]) -> Range:
-    """Return a range of values, each of which `read` turns into its own first and after."""
-    start, dash, end = (part.strip(" ") for part in value.partition("-"))
-    if not dash:
-        return Range(*read(start))
-    if not start and not end:
-        raise QueryError("a range needs a beginning or an end")
-    return Range(read(start)[0] if start else "", read(end)[1] if end else "")
-
-
 def _date(value: str) -> Condition:
-    if "*" in value or "?" in value:
-        return _text(value)
-    return _range(value, _day)
-
-
-def _day(text: str) -> tuple[str, str]:
-    found = re.fullmatch(r"([0-9]{4})(\.?)([0-9]{2})\2([0-9]{2})", text)
-    if not found or not 1 <= int(found[3]) <= 12 or not 1 <= int(found[4]) <= 31:
-        raise QueryError("a date or a range of dates was expected")
-    day = found[1] + found[3] + found[4]
-    return day, _after(day)
+    return _text(value) if "*" in value or "?" in value else Range(*read_span(value, day_span))
 
 
 def _time(value: str) -> Condition:
-    if "*" in value or "?" in value:
-        return _text(value)
-    return _range(value, _moment)
-
-
-def _moment(text: str) -> tuple[str, str]:
-    """Return the span of a time: a stored time of any precision is in it if its beginning is.
-
-    The beginning is written as short as it can be, so that ``10`` and ``100000`` are not before ``1000``.
-    """
-    found = re.fullmatch(r"([0-9]{2})(?::?([0-9]{2})(?::?([0-9]{2})(\.[0-9]{1,6})?)?)?", text)
-    if not found or int(found[1]) > 23 or int(found[2] or 0) > 59 or int(found[3] or 0) > 60:
-        raise QueryError("a time or a range of times was expected")
-    whole = found[1] + (found[2] or "") + (found[3] or "")
-    fraction = (found[4] or "").rstrip("0").rstrip(".")
-    first = whole + fraction
-    while not fraction and first.endswith("00"):
-        first = first[:-2]
-    return first, _after(whole + (found[4] or ""))
-
-
-def _after(text: str) -> str:
-    return successor(text) or ""
+    return _text(value) if "*" in value or "?" in value else Range(*read_span(value, moment_span))
 
 
 _PARSERS: dict[str, Callable[[str], Condition]] = {
