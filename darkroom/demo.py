@@ -13,14 +13,14 @@ import sys
 import tempfile
 import time
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 import pydicom.data
 
 from config.settings import load_settings
 from darkroom.archive import open_archive
-from darkroom.console import moment, print_error, print_line, print_table
+from darkroom.console import print_error, print_line, print_table
 from darkroom.part10 import read_head
 from darkroom.phantom import phantom_series
 from db.records import JobState, SeriesState
@@ -38,6 +38,13 @@ REAL_SERIES = {
     "MR slice": "MR_small.dcm",
 }
 """Which of pydicom's packaged files are sent."""
+SHOWN = (
+    ("NIfTI", "nifti", "*.nii.gz"),
+    ("Sidecars", "sidecar", "volume-1.json"),
+    ("PNG (a contact sheet for each volume, and every slice)", "png", "volume-*.png"),
+    ("De-identified DICOM", "dicom", "-"),
+)
+"""Title, kind, and which of them are listed."""
 PATIENCE_S = 90.0
 SETTINGS = """\
 # The settings of the demonstration: impatient, since nobody else sends.
@@ -75,7 +82,7 @@ def main() -> int:
     except DemoError as error:
         print_error(str(error), hint=f"The folder is kept: {folder}")
         return 1
-    print_line(f"\nThe folder is kept; remove it when you have seen enough: {folder}")
+    print_line(f"The folder is kept; remove it when you have seen enough: {folder}")
     return 0
 
 
@@ -186,7 +193,13 @@ def _await_jobs(settings: Settings) -> list[LedgerEntry]:
 
 
 def _ask(port: int) -> None:
-    keys = ["QueryRetrieveLevel=STUDY", "PatientName=*", "PatientID=", "StudyDate=", "NumberOfStudyRelatedInstances="]
+    keys = [
+        "QueryRetrieveLevel=STUDY",
+        "PatientName=*",
+        "PatientID=",
+        "StudyDate=",
+        "NumberOfStudyRelatedInstances=",
+    ]
     answer = _scu("findscu", port, "--study", *(word for key in keys for word in ("-k", key)))
     print_line(f"C-FIND of all studies: {answer.count('(0008,0052)') - 1} answers.")
 
@@ -200,7 +213,14 @@ def _retrieve(folder: Path, port: int, entries: list[LedgerEntry], sent: set[str
             f"StudyInstanceUID={entry.study_instance_uid}",
             f"SeriesInstanceUID={entry.series_instance_uid}",
         )
-        _scu("getscu", port, "--study", "--output-directory", str(folder), *(w for key in keys for w in ("-k", key)))
+        _scu(
+            "getscu",
+            port,
+            "--study",
+            "--output-directory",
+            str(folder),
+            *(w for key in keys for w in ("-k", key)),
+        )
     equal = len(_digests(folder) & sent)
     print_line(f"C-GET: {equal} of {len(sent)} data sets came back identical, byte for byte.")
     if equal != len(sent):
@@ -208,30 +228,29 @@ def _retrieve(folder: Path, port: int, entries: list[LedgerEntry], sent: set[str
 
 
 def _show(settings: Settings, entries: list[LedgerEntry]) -> None:
-    rows = [
-        (
-            entry.modality,
-            entry.instance_count,
-            entry.state.value,
-            entry.revision,
-            " ".join(entry.reasons),
-            "\n".join(f"{job.processor}: {finding.message}" for job in entry.jobs[:1] for finding in job.findings),
-            moment(entry.last_arrival_at),
-        )
-        for entry in entries
-    ]
-    print_table(("", "Instances", "State", "Revision", "Evidence", "Findings", "Last arrival"), rows, empty="Nothing.")
-    for kind, title in (("nifti", "NIfTI"), ("png", "PNG"), ("dicom", "De-identified DICOM")):
-        paths = [
-            settings.export_folder / output.path
-            for entry in entries
-            for job in entry.jobs
-            for output in job.outputs
-            if output.kind == kind
-        ]
-        print_line(f"\n{title}: {len(paths)} files in {len({path.parent for path in paths})} folders")
-        for path in sorted(paths)[:4]:
+    """Print the ledger, and where the outputs lie."""
+    columns = ("", "Instances", "State", "Revision", "Evidence", "Findings")
+    print_table(columns, [_row(entry) for entry in entries], empty="Nothing.")
+    outputs = [output for entry in entries for job in entry.jobs for output in job.outputs]
+    print_line(f"All below {settings.export_folder}")
+    for title, kind, pattern in SHOWN:
+        paths = [PurePosixPath(output.path) for output in outputs if output.kind == kind]
+        print_line(f"{title}: {len(paths)} files")
+        for path in sorted(path for path in paths if path.match(pattern)):
             print_line(f"  {path}")
+
+
+def _row(entry: LedgerEntry) -> tuple[object, ...]:
+    findings = {finding.message for job in entry.jobs for finding in job.findings}
+    reasons = " ".join(entry.reasons)
+    return (
+        entry.modality,
+        entry.instance_count,
+        entry.state,
+        entry.revision,
+        reasons,
+        " ".join(sorted(findings)),
+    )
 
 
 if __name__ == "__main__":

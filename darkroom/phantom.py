@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
-from numpy.typing import NDArray
 from pydicom import Dataset
 from pydicom.dataset import FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
+from pydicom.uid import UID, CTImageStorage, ExplicitVRLittleEndian
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 SLICES, ROWS, COLUMNS = 40, 128, 128
 STEP_MM, SPACING_MM = 4.0, 1.5
@@ -19,7 +23,7 @@ _ELLIPSOIDS = (
     ((0, 0, 0), (64, 82, 70), 35),  # brain
     ((-14, -6, 10), (6, 24, 14), 8),  # the right ventricle, the larger one: the sides cannot be mistaken
     ((12, -6, 10), (4, 18, 10), 8),
-    ((0, -96, -20), (9, 12, 14), 60),  # the nose: in front
+    ((0, -84, -20), (9, 10, 14), 60),  # the nose: in front
     ((-30, -62, -24), (12, 12, 12), 15),  # the eyes
     ((30, -62, -24), (12, 12, 12), 15),
     ((36, 30, 26), (9, 9, 9), 70),  # something to find, on the left
@@ -45,7 +49,7 @@ def _slice(index: int, prefix: str, patient_id: str) -> Dataset:
     dataset.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
     dataset.file_meta.MediaStorageSOPClassUID = CTImageStorage
     dataset.SOPClassUID = CTImageStorage
-    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"{prefix}.3.{index + 1}"
+    dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = UID(f"{prefix}.3.{index + 1}")
     dataset.StudyInstanceUID, dataset.SeriesInstanceUID = f"{prefix}.1", f"{prefix}.2"
     dataset.FrameOfReferenceUID = f"{prefix}.4"
     dataset.PatientName, dataset.PatientID = "Phantom^Ada", patient_id

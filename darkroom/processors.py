@@ -13,29 +13,31 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from darkroom.publish import OutputDraft
+from processing.sidecar import describe_volume, encode_sidecar, technical_attributes
+
+from darkroom.outputs import OutputDraft
 from darkroom.series_input import read_series
 from db.engine import open_engines
 from db.identity import check_uid
 from db.ledger import Ledger
 from db.records import FindingRecord
 from db.store import Store
-from processing.contact_sheet import encode_contact_sheet, encode_pictures
+from processing.contact_sheet import encode_contact_sheet
 from processing.deidentify import deidentify, encode
 from processing.errors import ProcessingError
-from processing.findings import failure_finding
+from processing.findings import Finding, FindingCode, failure_finding
 from processing.nifti import encode_nifti
-from processing.sidecar import describe_volume, encode_sidecar, technical_attributes
+from processing.pictures import encode_frame_picture, encode_slice_picture
 from processing.volume import fill_volume, plan_volumes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
-    from pathlib import Path, PurePosixPath
+    from pathlib import Path
 
     from config.settings import Settings
     from darkroom.series_input import SeriesInput
     from db.records import JobRecord
-    from processing.findings import Finding
+    from processing.frames import FrameHeader
     from processing.volume import VolumePlan
 
 DISTRIBUTION = "dicom-darkroom"
@@ -59,7 +61,9 @@ class Bench:
         path.write_bytes(content)
         inputs = tuple((uid, self.series.exported_uid(uid)) for uid in sop_instance_uids)
         self.drafts.append(
-            OutputDraft(path=f"{_folder(self.job, self.series)}/{name}", staged=name, kind=kind, inputs=inputs)
+            OutputDraft(
+                path=f"{_folder(self.job, self.series)}/{name}", staged=name, kind=kind, inputs=inputs
+            )
         )
 
     def fail(self, error: ProcessingError) -> None:
@@ -125,7 +129,7 @@ def _develop(bench: Bench, plan: VolumePlan) -> tuple[bytes, bytes]:
 
 
 def export_png(bench: Bench) -> None:
-    """Write a contact sheet of every volume, each of its slices, and a picture of every other frame."""
+    """Write a contact sheet and the slices of every volume, and the frames of every other image."""
     plan = plan_volumes(bench.series.headers)
     for number, volume_plan in enumerate(plan.volumes, start=1):
         try:
@@ -133,12 +137,45 @@ def export_png(bench: Bench) -> None:
         except ProcessingError as error:
             bench.fail(error)
             continue
-        bench.write(
-            f"volume-{number}.png", "png", encode_contact_sheet(volume), volume_plan.sop_instance_uids
-        )
-        # TODO
+        uids = volume_plan.sop_instance_uids
+        bench.write(f"volume-{number}.png", "png", encode_contact_sheet(volume), uids)
+        for index, uid in enumerate(uids):
+            picture = encode_slice_picture(volume, index)
+            bench.write(f"volume-{number}/slice-{index + 1:04}.png", "png", picture, (uid,))
     in_volumes = {uid for volume_plan in plan.volumes for uid in volume_plan.sop_instance_uids}
     others = [header for header in bench.series.headers if header.sop_instance_uid not in in_volumes]
+    for number, header in enumerate(sorted(others, key=_by_number), start=1):
+        _picture_frames(bench, header, number)
+
+
+def _picture_frames(bench: Bench, header: FrameHeader, number: int) -> None:
+    """Write a picture of each frame of an image that is in no volume."""
+    if not header.has_pixel_data:
+        return
+    if header.samples_per_pixel != 1:
+        bench.findings.append(_no_picture(header))
+        return
+    try:
+        dataset = bench.series.read(header)
+        for frame in range(header.number_of_frames):
+            picture = encode_frame_picture(dataset, header, frame=frame)
+            bench.write(
+                f"image-{number:04}/frame-{frame + 1:04}.png", "png", picture, (header.sop_instance_uid,)
+            )
+    except ProcessingError as error:
+        bench.fail(error)
+
+
+def _no_picture(header: FrameHeader) -> Finding:
+    return Finding(
+        code=FindingCode.COLOUR,
+        message="The image is in colour; pictures are made of monochrome images only.",
+        sop_instance_uids=(header.sop_instance_uid,),
+    )
+
+
+def _by_number(header: FrameHeader) -> tuple[int, str]:
+    return header.instance_number or 0, header.sop_instance_uid
 
 
 def export_dicom(bench: Bench) -> None:
