@@ -92,7 +92,7 @@ class Index:
             with self._engines.write() as connection:
                 return register_instance(connection, record, file, association_id=association_id, at=at)
         except (OverflowError, UnicodeEncodeError):
-            # Not chained: their texts carry the value.
+            # Not chained: the error of an encoder holds the whole value.
             raise MalformedDatasetError("a number or a character of the header cannot be indexed") from None
 
     def stored(self, sop_instance_uid: str) -> StoredInstance | None:

@@ -19,7 +19,6 @@ context.configure(
     include_name=_is_ours,
     version_table=VERSION_TABLE,
     render_as_batch=True,
-    transactional_ddl=True,
 )
 with context.begin_transaction():
     context.run_migrations()

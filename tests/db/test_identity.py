@@ -39,7 +39,8 @@ def test_leading_zeros_pass() -> None:
         "1.-2",
         "../../etc/passwd",
         "1.2/3",
-        "\u0661.\u0662",  # digits, but not ASCII ones
+        "\u0661.2",  # a digit, but not an ASCII one
+        "1.\u0662",
         "1." + "2" * 63,
     ],
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import signal
+import sqlite3
 import subprocess
 import sys
 import traceback
@@ -180,6 +181,8 @@ def test_what_cannot_be_indexed_is_refused(index: Index, engines: Engines, chang
     with pytest.raises(MalformedDatasetError) as caught:
         register(index, **changes)
     assert "CANARY" not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.__suppress_context__
+    assert caught.value.__cause__ is None
     assert not any(everything(engines).values())
     assert register(index) is Registration.NEW
 
@@ -351,8 +354,12 @@ def test_another_key_is_refused(archive: Index) -> None:
         archive.instances(Level.STUDY, {"StudyInstanceUID": ("1.1",), "PatientName": ("A",)})
 
 
-def test_more_uids_than_a_statement_takes(archive: Index) -> None:
-    """An Identifier may name tens of thousands of instances."""
+def test_more_uids_than_a_statement_takes(archive: Index, engines: Engines) -> None:
+    """An Identifier may name tens of thousands of instances, and some builds of SQLite take only 32,766 values."""
+    with engines.reader.connect() as connection:
+        raw = connection.connection.dbapi_connection
+        assert isinstance(raw, sqlite3.Connection)
+        raw.setlimit(sqlite3.SQLITE_LIMIT_VARIABLE_NUMBER, 32_766)
     uids = tuple(f"{UID_ROOT}.9.{number}" for number in range(40_000))
     found = archive.instances(
         Level.IMAGE, {"SOPInstanceUID": (*uids, sop_instance_uid(5), sop_instance_uid(1))}
