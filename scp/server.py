@@ -137,8 +137,6 @@ class Node:
         left = self._server.associations()
         for association in left:
             association.abort(block=False)
-        for association in left:
-            association.kill()
         deadline = time.monotonic() + _END_S
         for association in left:
             association.join(max(deadline - time.monotonic(), 0.0))

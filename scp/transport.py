@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 _MEGABYTE = 1024 * 1024
+_MOST_IDENTIFIER_BYTES = 3 * _MEGABYTE
+"""A command set with its identifier; what scp.identifier reads is smaller."""
 _MOST_WAITING_MESSAGES = 2
 """Requests read ahead of the one being served; a peer that did not negotiate more has one outstanding."""
 _MOST_WAITING_PDUS = 64
@@ -290,7 +292,7 @@ class NodeDimse(DIMSEServiceProvider):
         if self.message.data_set is not None:
             held += self.message.data_set.tell()
         is_store = isinstance(self.message, C_STORE_RQ)
-        most = self._limits.most_dataset_bytes if is_store else self._limits.most_pdu_bytes
+        most = self._limits.most_dataset_bytes if is_store else _MOST_IDENTIFIER_BYTES
         return held + incoming <= most
 
 
