@@ -57,7 +57,7 @@ class RawValue(NamedTuple):
     vr: bytes | None
     """None in implicit VR."""
     value: bytes
-    """At most the first MAX_VALUE_BYTES."""
+    """As much of its beginning as was asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,7 +68,12 @@ class Elements:
     little_endian: bool
 
 
-def read_elements(dataset: bytes | memoryview, transfer_syntax_uid: str, wanted: Collection[int]) -> Elements:
+def read_elements(
+    dataset: bytes | memoryview,
+    transfer_syntax_uid: str,
+    wanted: Collection[int] | None,
+    most_bytes: int = MAX_VALUE_BYTES,
+) -> Elements:
     """Return the wanted top-level elements of a data set after checking the whole of it.
 
     Parameters
@@ -78,7 +83,9 @@ def read_elements(dataset: bytes | memoryview, transfer_syntax_uid: str, wanted:
     transfer_syntax_uid
         How it is encoded; every UID not known here is explicit VR little endian (PS3.5 section A.4).
     wanted
-        Tags, as ``0xGGGGEEEE``. Of repeated elements the last is returned.
+        Tags, as ``0xGGGGEEEE``; None for all. Of repeated elements the last is returned. Sequences are empty.
+    most_bytes
+        How much of each value is kept.
 
     Raises
     ------
@@ -93,9 +100,11 @@ def read_elements(dataset: bytes | memoryview, transfer_syntax_uid: str, wanted:
     if transfer_syntax_uid in DEFLATED_SYNTAXES:
         dataset = memoryview(inflate(memoryview(dataset)))
     little_endian = transfer_syntax_uid != _EXPLICIT_BIG_ENDIAN
-    scan = _Scan(memoryview(dataset), frozenset(wanted), little_endian=little_endian)
+    scan = _Scan(
+        memoryview(dataset), None if wanted is None else frozenset(wanted), little_endian=little_endian
+    )
     scan.run(implicit=transfer_syntax_uid == _IMPLICIT_LITTLE_ENDIAN)
-    return Elements(values=scan.values(), little_endian=little_endian)
+    return Elements(values=scan.values(most_bytes), little_endian=little_endian)
 
 
 @cache
@@ -126,7 +135,7 @@ class _Header(NamedTuple):
 class _Scan:
     """One walk over one data set; what is open lies on a stack of its own, not on Python's."""
 
-    def __init__(self, data: memoryview, wanted: frozenset[int], *, little_endian: bool) -> None:
+    def __init__(self, data: memoryview, wanted: frozenset[int] | None, *, little_endian: bool) -> None:
         order = "<" if little_endian else ">"
         self._data = data
         self._wanted = wanted
@@ -150,10 +159,10 @@ class _Scan:
             else:
                 self._read_dataset(here)
 
-    def values(self) -> dict[int, RawValue]:
+    def values(self, most_bytes: int) -> dict[int, RawValue]:
         """Return the beginnings of the wanted values."""
         return {
-            tag: RawValue(vr, bytes(self._data[start : min(stop, start + MAX_VALUE_BYTES)]))
+            tag: RawValue(vr, bytes(self._data[start : min(stop, start + most_bytes)]))
             for tag, (vr, start, stop) in self._spans.items()
         }
 
@@ -173,7 +182,7 @@ class _Scan:
     def _skip_explicit(self, here: _Container) -> int:
         """Return where the first element lies that is not plain; the wanted ones on the way are noted."""
         data, head, end, at_top = self._data, self._explicit, here.end, self._at_top
-        position, count = self._position, self._count
+        position, count, wanted = self._position, self._count, self._wanted
         while position + 8 <= end:
             group, number, vr, length = head(data, position)
             start = position + 8
@@ -190,7 +199,7 @@ class _Scan:
                 if group <= 2:
                     break
                 tag = group << 16 | number
-                if tag in self._wanted:
+                if wanted is None or tag in wanted:
                     self._spans[tag] = (vr, start, start + length)
             position = start + length
             count += 1
@@ -202,7 +211,7 @@ class _Scan:
     def _skip_implicit(self, here: _Container) -> int:
         """Return where the first element lies that is not plain; the wanted ones on the way are noted."""
         data, head, end, at_top = self._data, self._implicit, here.end, self._at_top
-        position, count, sequences = self._position, self._count, sequence_tags()
+        position, count, wanted, sequences = self._position, self._count, self._wanted, sequence_tags()
         while position + 8 <= end:
             group, number, length = head(data, position)
             tag = group << 16 | number
@@ -211,7 +220,7 @@ class _Scan:
             start = position + 8
             if start + length > end:
                 self._fail("a value runs past the end", position, tag)
-            if at_top and tag in self._wanted:
+            if at_top and (wanted is None or tag in wanted):
                 self._spans[tag] = (None, start, start + length)
             position = start + length
             count += 1
@@ -251,7 +260,7 @@ class _Scan:
         return _Header(group << 16 | number, None, length, position + 8)
 
     def _note(self, header: _Header, stop: int) -> None:
-        if self._at_top and header.tag in self._wanted:
+        if self._at_top and (self._wanted is None or header.tag in self._wanted):
             self._spans[header.tag] = (header.vr, header.value, stop)
         self._position = stop
 
@@ -280,6 +289,7 @@ class _Scan:
         end = here.end if delimited else self._stop(here, header, position)
         if len(self._stack) > 2 * MAX_DEPTH:
             self._fail(f"items nest deeper than {MAX_DEPTH}", position, header.tag)
+        self._note(header, header.value)
         self._stack.append(_Container(header.value, end, delimited, True, here.implicit))
         self._position = header.value
 

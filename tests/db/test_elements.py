@@ -201,6 +201,14 @@ def test_the_last_of_repeated_elements_counts_and_nested_ones_do_not() -> None:
     assert read_elements(data, ExplicitVRLittleEndian, {PATIENT_ID}).values[PATIENT_ID] == (b"LO", b"B ")
 
 
+def test_all_elements_may_be_wanted() -> None:
+    # Requests are read whole: every element of the top level, sequences empty, values as long as asked for.
+    data = explicit(PATIENT_ID, b"LO", b"ABCD") + sequence(item(UID)) + explicit(0x00080060, b"CS", b"")
+    for syntax in (ExplicitVRLittleEndian, RLELossless):
+        found = read_elements(data, syntax, None, most_bytes=3).values
+        assert found == {PATIENT_ID: (b"LO", b"ABC"), 0x00081140: (b"SQ", b""), 0x00080060: (b"CS", b"")}
+
+
 def test_a_long_value_is_cut() -> None:
     # A gigabyte in a text element does not become a gigabyte in the index.
     data = explicit(0x00081030, b"UT", b"x" * 100_000)
