@@ -36,7 +36,7 @@ SHEET_WIDTH = 1400
 LARGEST_PICTURE = 512
 _MARGIN = 14  # around each picture, for its letters
 _INK = 176
-_SAMPLED_SIDE = 100  # about so many voxels along each axis make the fallback window
+_SAMPLED_SIDE = 64  # so many voxels along each axis at most make the fallback window
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,7 +87,7 @@ def volume_presentation(volume: Volume) -> Presentation:
     presentation = header_presentation(volume.plan.headers[len(volume.plan.headers) // 2])
     if presentation.voi is not None:
         return presentation
-    stride = tuple(max(1, size // _SAMPLED_SIDE) for size in volume.values.shape)
+    stride = tuple(-(-size // _SAMPLED_SIDE) for size in volume.values.shape)
     sample = _modality_values(volume, volume.values[tuple(slice(step // 2, None, step) for step in stride)])
     return replace(presentation, voi=fallback_window(sample, presentation.padding))
 

@@ -141,6 +141,8 @@ def test_the_header_window_is_used() -> None:
     for dataset in datasets:
         dataset.WindowCenter, dataset.WindowWidth = "3000", "100"
     assert middle_pictures(draw_contact_sheet(volume_of(datasets)))[0].max() == 0
+    datasets[20].WindowCenter = "70"
+    assert middle_pictures(draw_contact_sheet(volume_of(datasets)))[0].max() == 255
 
 
 def test_without_a_window_the_brightness_is_sensible() -> None:
