@@ -23,11 +23,16 @@ AsJson = Annotated[
 def read_settings(config: Path | None) -> "Settings":
     """Return the settings that the command works with.
 
+    From here on nothing below the command prints by itself: warnings and errors become log lines on standard error.
+
     Raises
     ------
     SettingsError
         If the file has faults.
     """
     from config.settings import find_settings_file, load_settings
+    from darkroom.logs import set_up_logs
 
-    return load_settings(find_settings_file(config))
+    settings = load_settings(find_settings_file(config))
+    set_up_logs(settings.log.model_copy(update={"level": "warning"}))
+    return settings

@@ -14,15 +14,6 @@ from tests.darkroom.command_line import CommandLine
 
 
 @pytest.fixture
-def darkroom(tmp_path, capsys, monkeypatch):
-    """The command line, with a data folder of its own."""
-    monkeypatch.delenv("DARKROOM_CONFIG", raising=False)
-    command_line = CommandLine(tmp_path, capsys)
-    command_line.configure()
-    return command_line
-
-
-@pytest.fixture
 def restored_logs(monkeypatch):
     """Leave the process's logging as it was before the test."""
     for place, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
@@ -37,3 +28,12 @@ def restored_logs(monkeypatch):
     structlog.contextvars.clear_contextvars()
     for logger, handlers, level, propagate in before:
         logger.handlers, logger.level, logger.propagate = handlers, level, propagate
+
+
+@pytest.fixture
+def darkroom(tmp_path, capsys, monkeypatch, restored_logs):
+    """The command line, with a data folder of its own."""
+    monkeypatch.delenv("DARKROOM_CONFIG", raising=False)
+    command_line = CommandLine(tmp_path, capsys)
+    command_line.configure()
+    return command_line

@@ -9,6 +9,7 @@ import time
 from importlib.metadata import version
 
 import pytest
+import structlog
 
 from darkroom.archive import open_archive
 from darkroom.remaking import compare, make
@@ -212,7 +213,7 @@ def test_version_is_the_distributions(darkroom):
     assert darkroom.plain("--version").out == version("dicom-darkroom") + "\n"
 
 
-def test_serve_tells_a_taken_port_in_one_line(darkroom, restored_logs):
+def test_serve_tells_a_taken_port_in_one_line(darkroom):
     """A port that another program has is one clear line with exit code 3, and the archive is closed again."""
     with socket.create_server(("127.0.0.1", 0)) as taken:
         darkroom.configure(f"[node]\nport = {taken.getsockname()[1]}\n")
@@ -281,6 +282,16 @@ def test_replay_compares_with_what_was_recorded(darkroom, job_ids, stand_in, tmp
     assert [
         each.likeness for each in compare(dataclasses.replace(record, outputs=(wrong,)), made, staging)
     ] == ["different"]
+
+
+def test_what_libraries_say_does_not_get_between(darkroom, series_uid):
+    """Whatever a part below logs while a command runs goes to standard error; the JSON stays whole."""
+    darkroom("series")
+    structlog.get_logger().warning("peer host name not resolved")
+    structlog.get_logger().info("too quiet for a command")
+    printed = darkroom.capsys.readouterr()
+    assert printed.out == ""
+    assert len(printed.err.splitlines()) == 1
 
 
 def test_no_command_but_find_shows_the_patient(darkroom, stand_in):
