@@ -54,8 +54,10 @@ def test_what_is_told_of_a_volume() -> None:
         slices=5, rows=6, columns=8, row_spacing_mm=0.75, column_spacing_mm=0.5, step_mm=2.5
     )
     datasets = ct_series(geometry)
-    sidecar = described(volume_of(shuffled(datasets)))
+    volume = volume_of(shuffled(datasets))
+    sidecar = described(volume)
     assert sidecar["Shape"] == [8, 6, 5]
+    assert (sidecar["ValueSlope"], sidecar["ValueIntercept"]) == (volume.scale_slope, volume.scale_intercept)
     assert sidecar["VoxelSizeMm"] == pytest.approx([0.5, 0.75, 2.5])
     affine = np.array(sidecar["AffineLps"])
     for k in range(5):
