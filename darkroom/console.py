@@ -17,10 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 
     from config.settings import Fault
 
+_USUAL_COLUMNS = 100
 _FILE_COLUMNS = 240
 """The width of lines that no terminal bounds."""
 
@@ -45,17 +46,42 @@ def printable(value: object) -> str:
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str) -> None:
-    """Print rows below their column titles, or a sentence where there are none."""
+def print_table(
+    columns: Sequence[str], rows: Iterable[Sequence[object]], *, empty: str, whole: Collection[str] = ()
+) -> None:
+    """Print rows below their column titles, or a sentence where there are none.
+
+    Parameters
+    ----------
+    columns
+        Their titles.
+    rows
+        A value for each column; line breaks in it are kept.
+    empty
+        The sentence.
+    whole
+        Titles of the columns that are not broken on a terminal of usual width: what is copied from them.
+    """
+    console = _console()
     table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        table.add_column(column, overflow="fold")
+        table.add_column(column, overflow="fold", no_wrap=column in whole and console.width >= _USUAL_COLUMNS)
     for row in rows:
         table.add_row(*(_cell(value) for value in row))
     if table.row_count:
-        _console().print(table)
+        console.print(table)
     else:
         print_line(empty)
+
+
+def print_facts(facts: Iterable[tuple[str, object]]) -> None:
+    """Print names and values of one thing, a line each."""
+    table = Table(box=None, show_header=False, pad_edge=False)
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in facts:
+        table.add_row(name, _cell(value))
+    _console().print(table)
 
 
 def print_line(text: str) -> None:
@@ -76,9 +102,8 @@ def print_fault_table(faults: Iterable[Fault]) -> None:
     console = _console(stderr=True)
     for fault in faults:
         place = ", ".join(filter(None, (f"line {fault.line}" if fault.line else "", fault.key)))
-        console.print(
-            Text.assemble("  ", (printable(place), "bold"), f": {printable(fault.message)}"), soft_wrap=True
-        )
+        where = f"{printable(place)}: " if place else ""
+        console.print(Text.assemble("  ", (where, "bold"), printable(fault.message)), soft_wrap=True)
 
 
 def print_json(value: object) -> None:
@@ -136,7 +161,7 @@ class _Console(Console):
 
 
 def _cell(value: object) -> Text:
-    text = printable(value)
+    text = "\n".join(printable(line) for line in str("" if value is None else value).split("\n"))
     return Text(text, style=_COLOURS.get(text, ""))
 
 

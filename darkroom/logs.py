@@ -40,6 +40,7 @@ FIELDS = frozenset(
 )
 """Everything that a log line may say. None of it comes from a patient's data, nor is it a path of the outside."""
 
+_FIRST = ("event", "level")
 _OURS = frozenset({"config", "darkroom", "db", "processing", "scp"})
 _FOREIGN = ("alembic", "dbos", "pydicom", "pynetdicom", "sqlalchemy")
 """Libraries that bring handlers of their own, or set their own levels."""
@@ -169,7 +170,8 @@ def _error_fields(error: BaseException) -> dict[str, object]:
 
 def _keep_known_fields(_logger: Any, _name: str, event: EventDict) -> EventDict:
     """Drop the fields that are not on the list, and clean the others."""
-    kept = {key: _clean(value) for key, value in event.items() if key in FIELDS}
+    order = sorted(event, key=lambda key: key not in _FIRST)
+    kept = {key: _clean(event[key]) for key in order if key in FIELDS}
     meta = {key: value for key, value in event.items() if key in ("_record", "_from_structlog")}
     if dropped := len(event) - len(kept) - len(meta):
         kept["fields_dropped"] = dropped

@@ -1,5 +1,6 @@
 """``darkroom find``: the one command that shows patients' data, to the operator at the terminal."""
 
+import re
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -76,8 +77,15 @@ def find(
         print_json(found)
     else:
         rows = [[values[keyword] for keyword in query.returned] for values in found]
-        print_table(query.returned, rows, empty="Nothing matches.")
+        titles = {keyword: _title(keyword) for keyword in query.returned}
+        whole = [title for keyword, title in titles.items() if keyword.endswith("InstanceUID")]
+        print_table(list(titles.values()), rows, empty="Nothing matches.", whole=whole)
     return 0
+
+
+def _title(keyword: str) -> str:
+    """Return a keyword in words, so that a column's title can be broken."""
+    return re.sub(r"(?<=[a-z])(?=[A-Z])", " ", keyword)
 
 
 def _read_query(keys: tuple[str, ...], level: LevelName, show: list[str] | None) -> "Query":

@@ -117,10 +117,10 @@ def find_job(queue: "JobQueue", beginning: str) -> "JobRecord":
 
 def print_jobs(found: "Sequence[JobRecord]") -> None:
     """Print jobs as a table."""
-    from darkroom.console import moment, print_table
+    from darkroom.console import print_table
 
     print_table(
-        ("job", "state", "tries", "route", "processor", "series", "rev", "queued", "outputs", "error"),
+        ("job", "state", "tries", "route", "processor", "outputs", "series and error"),
         [
             (
                 job.job_id[:_ID_LETTERS],
@@ -128,20 +128,18 @@ def print_jobs(found: "Sequence[JobRecord]") -> None:
                 job.tries,
                 job.route,
                 job.processor,
-                job.series_instance_uid,
-                job.revision,
-                moment(job.queued_at),
-                len(job.outputs) or "",
-                job.error,
+                len(job.outputs),
+                f"{job.series_instance_uid} r{job.revision}" + (f"\n{job.error}" if job.error else ""),
             )
             for job in found
         ],
         empty="There are no such jobs.",
+        whole=("job", "route"),
     )
 
 
 def _print_one(job: "JobRecord") -> None:
-    from darkroom.console import moment, print_table
+    from darkroom.console import moment, print_facts
 
     facts: list[tuple[str, object]] = [
         ("job", job.job_id),
@@ -159,4 +157,4 @@ def _print_one(job: "JobRecord") -> None:
     facts += [(name, text) for name, text in (("error", job.error), ("hint", job.hint)) if text]
     facts += [("finding", finding.message) for finding in job.findings]
     facts += [("output", output.path) for output in job.outputs]
-    print_table(("", ""), facts, empty="")
+    print_facts(facts)

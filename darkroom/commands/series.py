@@ -40,18 +40,21 @@ def _print_all(entries: "list[LedgerEntry]") -> None:
     from darkroom.console import moment, print_table
 
     print_table(
-        ("series", "modality", "state", "rev", "instances", "conflicts", "last arrival", "jobs", "evidence"),
+        ("state", "rev", "modality", "instances", "jobs", "series and evidence"),
         [
             (
-                entry.series_instance_uid,
-                entry.modality,
                 entry.state,
                 entry.revision or "-",
-                entry.instance_count,
-                entry.conflict_count or "",
-                moment(entry.last_arrival_at),
+                entry.modality,
+                _instances(entry),
                 _jobs(entry),
-                " ".join(entry.reasons),
+                "\n".join(
+                    (
+                        entry.series_instance_uid,
+                        f"last arrival {moment(entry.last_arrival_at)}",
+                        *entry.reasons,
+                    )
+                ),
             )
             for entry in entries
         ],
@@ -59,19 +62,25 @@ def _print_all(entries: "list[LedgerEntry]") -> None:
     )
 
 
+def _instances(entry: "LedgerEntry") -> str:
+    """Return how many instances there are, and how many were refused as conflicts."""
+    conflicts = f"\n{entry.conflict_count} in conflict" if entry.conflict_count else ""
+    return f"{entry.instance_count}{conflicts}"
+
+
 def _jobs(entry: "LedgerEntry") -> str:
-    """Return how many jobs are in which state, ``2 done, 1 failed``."""
+    """Return how many jobs are in which state, a line each."""
     from collections import Counter
 
     counts = Counter(job.state.value for job in entry.jobs)
-    return ", ".join(f"{count} {state}" for state, count in sorted(counts.items()))
+    return "\n".join(f"{count} {state}" for state, count in sorted(counts.items()))
 
 
 def _print_one(entry: "LedgerEntry") -> None:
     from darkroom.commands.jobs import print_jobs
-    from darkroom.console import moment, print_line, print_table
+    from darkroom.console import moment, print_facts, print_line
 
-    facts = [
+    facts: list[tuple[str, object]] = [
         ("series", entry.series_instance_uid),
         ("study", entry.study_instance_uid),
         ("modality", entry.modality),
@@ -82,7 +91,7 @@ def _print_one(entry: "LedgerEntry") -> None:
         ("last arrival", moment(entry.last_arrival_at)),
         *(("evidence", reason) for reason in entry.reasons),
     ]
-    print_table(("", ""), facts, empty="")
+    print_facts(facts)
     print_jobs(list(entry.jobs))
     for job in entry.jobs:
         for output in job.outputs:

@@ -46,6 +46,7 @@ def _print(verification: "Verification") -> None:
             for each in verification.damaged
         ],
         empty=f"{checked}: all as they were acknowledged.",
+        whole=("SOP Instance UID",),
     )
     if verification.damaged:
         print_line(f"{len(verification.damaged)} of {checked} are damaged.")
