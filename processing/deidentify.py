@@ -124,13 +124,7 @@ def deidentify(
     ------
     PS3.15 E.1 (the profile), E.1.1 (what an attribute becomes, in items of sequences too), E.3.6 (modified dates).
     """
-    held = hold_reasons(dataset)
-    if held:
-        raise HeldError(
-            f"held: {', '.join(finding.code for finding in held)}",
-            hint="look at the instance; where its device declares wrongly, correct it there",
-            sop_instance_uids=held[0].sop_instance_uids,
-        )
+    _refuse_held(dataset)
     rewriter = Rewriter(
         profile=profile,
         pseudonyms=pseudonyms,
@@ -152,6 +146,16 @@ def deidentify(
         key_fingerprint=pseudonyms.fingerprint,
     )
     return Deidentified(dataset=result, report=report)
+
+
+def _refuse_held(dataset: Dataset) -> None:
+    held = hold_reasons(dataset)
+    if held:
+        raise HeldError(
+            f"held: {', '.join(finding.code for finding in held)}",
+            hint="look at the instance; where its device declares wrongly, correct it there",
+            sop_instance_uids=held[0].sop_instance_uids,
+        )
 
 
 def _patient(dataset: Dataset, pseudonyms: Pseudonyms) -> Patient:
@@ -177,7 +181,7 @@ def _patient(dataset: Dataset, pseudonyms: Pseudonyms) -> Patient:
 
 def _transfer_syntax_uid(dataset: Dataset) -> str:
     """Return what the data set is encoded in; a data set made in memory is taken as explicit, little endian."""
-    stated = str(getattr(dataset, "file_meta", {}).get("TransferSyntaxUID", ""))
+    stated = str((getattr(dataset, "file_meta", None) or {}).get("TransferSyntaxUID", ""))
     if stated:
         return stated
     pixels = raw_element(dataset, PIXEL_DATA)

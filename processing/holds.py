@@ -138,7 +138,7 @@ def _identity_reasons(dataset: Dataset) -> Iterator[str]:
         for keyword in ("SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
     ):
         yield "identity"
-    transfer_syntax_uid = str(getattr(dataset, "file_meta", {}).get("TransferSyntaxUID", ""))
+    transfer_syntax_uid = str((getattr(dataset, "file_meta", None) or {}).get("TransferSyntaxUID", ""))
     if transfer_syntax_uid and transfer_syntax_uid not in SUPPORTED:
         yield "transfer-syntax"
 

@@ -54,10 +54,6 @@ OF_PYDICOM = (
     "rtdose.dcm",
     "rtplan.dcm",
     "liver_1frame.dcm",
-    "emri_small.dcm",
-    "emri_small_RLE.dcm",
-    "emri_small_jpeg_ls_lossless.dcm",
-    "eCT_Supplemental.dcm",
 )
 GEOMETRY = [
     "Rows",

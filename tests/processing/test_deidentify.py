@@ -121,6 +121,8 @@ def test_private_attributes_overlays_and_curves_go() -> None:
     block.add_new(0x10, "LO", "ZQPRIVATE")
     block.add_new(0x11, "SQ", Sequence([ct()]))
     for tag, vr, value in (
+        (0x00041410, "US", 1),
+        (0x60000010, "US", 512),
         (0x60003000, "OW", b"ZQOVERLAY!"),
         (0x60020022, "LO", "ZQOVERLAYNAME"),
         (0x50003000, "OW", b"ZQCURVE!"),
@@ -136,6 +138,8 @@ def test_private_attributes_overlays_and_curves_go() -> None:
     assert b"ZQ" not in data
     assert CANARY_NAME.split("^")[0].encode() not in data
     tags = [element.tag for element in clean(dataset)]
+    assert 0x04000500 not in tags
+    assert min(tags).group >= 8
     assert not any(tag.is_private or tag.group >= 0xFFFA or tag.group >> 8 in {0x50, 0x60} for tag in tags)
 
 
@@ -145,6 +149,7 @@ def test_what_is_hidden_in_a_number_goes() -> None:
     for tag, vr, value in (
         (0x00280106, "US", b"Zwartkijker, Ottolin"),
         (0x00280107, "LO", b"Zwartkijker "),  # not the attribute's own VR
+        (0x00281055, "US", b"Zwartkijker "),
         (0x00200012, "IS", b"Zwartkijker "),
         (0x00180022, "CS", b"ZWARTKIJKER "),
         (0x00287FE0, "UR", b"urn:zwartkijker "),
@@ -154,6 +159,16 @@ def test_what_is_hidden_in_a_number_goes() -> None:
         raw = pydicom.dataelem.RawDataElement(pydicom.tag.Tag(tag), vr, len(value), value, 0, False, True)
         dataset[tag] = raw
     assert not holds(clean_bytes(dataset), "Zwartkijker")
+
+
+def test_pixels_inside_items_go() -> None:
+    # A thumbnail in an item is a picture that nobody looked at.
+    item = Dataset()
+    item.WindowCenter, item.PixelData = "40", b"ZQ"
+    item["PixelData"].VR = "OW"
+    result = clean(ct(VOILUTSequence=Sequence([item])))
+    assert "PixelData" not in result.VOILUTSequence[0]
+    assert result.VOILUTSequence[0].WindowCenter == 40
 
 
 def test_compressed_frames_lose_their_comments() -> None:

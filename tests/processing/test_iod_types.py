@@ -19,6 +19,12 @@ from processing.iod_types import UNKNOWN, AttributeType, iod_types, is_known
         (uids.EnhancedCTImageStorage, (0x52009230, 0x00209111, 0x00189074), 1),  # 1C, Frame Content Macro
         (uids.EnhancedCTImageStorage, (0x52009229, 0x00209111, 0x00189074), 1),
         (uids.RTStructureSetStorage, (0x30060020, 0x30060026), 2),  # ROI Name
+        (uids.DigitalXRayImageStorageForPresentation, (0x00200020,), 1),  # 1 in DX Image, 2 in General Image
+        (
+            uids.EnhancedXAImageStorage,
+            (0x00080070,),
+            1,
+        ),  # 1 in Enhanced General Equipment, 2 in General Equipment
         (uids.CTImageStorage, (0x00280010,), 3),  # Rows: its type decides nothing, so the table leaves it out
     ],
 )

@@ -88,6 +88,13 @@ def test_the_sign_is_carried_in_either_byte_order(little_endian: bool) -> None:
     )
 
 
+def test_unsigned_values_keep_their_byte_order() -> None:
+    # numpy computes in the machine's order; the file's must come back.
+    picture = np.arange(8, dtype=">u2") * 500
+    drawn = (picture | np.uint16(0x8000)).astype(">u2")
+    assert clean_native(drawn.tobytes(), layout(), little_endian=False) == picture.astype(">u2").tobytes()
+
+
 def test_what_is_behind_the_last_frame_goes() -> None:
     # The header says how long the pixels are; the padding byte is ours.
     assert clean_native(b"123456789" + NAME, layout(3, 3, bits_allocated=8, bits_stored=8)) == b"123456789\0"
@@ -165,7 +172,10 @@ def test_pixels_that_do_not_decode_are_refused() -> None:
     ("value", "syntax"),
     [
         (b"Zwartkijker^Ottoline", RLELossless),  # no items
-        (encapsulate([b"\xff\xd8"] * 3), JPEGLSLossless),  # more frames than the header says
+        (
+            encapsulate([imagecodecs.jpegls_encode(np.zeros((6, 8), np.uint16))] * 3),
+            JPEGLSLossless,
+        ),  # more frames than the header says
         (encapsulate([b"\0\0"]), "1.2.840.10008.1.2.4.110"),  # a codec that is not known here
     ],
 )
