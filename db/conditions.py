@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 
 MAX_TEXT = 1024
 """How many characters the value of a key may have, unless it is a list of UIDs."""
+MAX_VALUES = 100
+"""How many values a list may have that is not one of UIDs; SQLite nests alternatives 1,000 deep."""
 MAX_UIDS = 10_000
 """How many UIDs a list may have; SQLite takes some 32,000 values a statement."""
 
@@ -300,6 +302,8 @@ def _parse(vr: str, text: str) -> Condition:
         raise QueryError(f"the value has more than {MAX_TEXT} characters")
     parse = _PARSERS.get(vr, _text)
     values = [value.strip(" ") for value in text.split(_SEPARATOR)]
+    if len(values) > MAX_VALUES:
+        raise QueryError(f"there are more than {MAX_VALUES} values")
     if any(value and not value.strip("*") for value in values):
         return Universal()
     conditions = tuple(parse(value) for value in values if value)

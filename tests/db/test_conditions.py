@@ -10,7 +10,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import Column, Integer, MetaData, String, Table, create_engine, insert, select
 
-from db.conditions import MAX_TEXT, MAX_UIDS, AnyOf, Universal, matches, parse_condition
+from db.conditions import MAX_TEXT, MAX_UIDS, MAX_VALUES, AnyOf, Universal, matches, parse_condition
 from db.errors import QueryError
 from db.folding import fold
 from db.patterns import read_pattern, successor
@@ -133,6 +133,7 @@ def test_the_rules(
         ("SeriesNumber", "IS", "9" * 30, "(0020,0011)"),
         ("StudyInstanceUID", "UI", "1.2.*", "(0020,000D)"),
         ("StudyInstanceUID", "UI", "\\".join(f"1.{n}" for n in range(MAX_UIDS + 1)), "(0020,000D)"),
+        ("PatientID", "LO", "A\\" * MAX_VALUES + "A", "(0010,0020)"),
         ("PatientID", "LO", "A" * (MAX_TEXT + 1), "(0010,0020)"),
     ],
     ids=lambda value: value[:20],
@@ -151,6 +152,13 @@ def test_the_longest_list_of_uids_fits_sqlite(connection: Connection) -> None:
     condition = parse_condition("SOPInstanceUID", "UI", uids)
     clause = condition.clause(kept.c.text) & condition.clause(kept.c.folded) & condition.clause(kept.c.text)
     assert connection.execute(select(kept).where(clause)).all() == []
+
+
+@pytest.mark.parametrize("vr", ["PN", "LO", "CS"])
+def test_the_longest_list_of_forms_fits_sqlite(connection: Connection, vr: str) -> None:
+    # Each name has up to four alternatives; SQLite's limit on nesting is not reached.
+    key = "\\".join(f"山{number}*" for number in range(MAX_VALUES))
+    assert in_sql(connection, vr, key, ["A=山99", "山99"]) == (["A=山99", "山99"] if vr == "PN" else ["山99"])
 
 
 # Text that stresses: wildcards of DICOM and of SQL, delimiters, case, marks, width, and characters beyond 16 bits.

@@ -94,6 +94,9 @@ TOLERATED = {
 }
 
 MALFORMED = {
+    "length that covers what follows a sequence delimiter": sequence(item(UID) + SEQUENCE_END + LAST),
+    "length that covers what follows an item delimiter": sequence(item(UID + ITEM_END + item(UID))),
+    "fragments of text": explicit(0x00080119, b"UT", item(b"ab") + SEQUENCE_END, UNDEFINED),
     "value past the end": explicit(0x00080060, b"CS", b"CT", 4),
     "long value past the end": explicit(0x7FE00010, b"OW", bytes(8), 0xFFFFFFFE),
     "cut within a tag": LAST + b"\x10\x00\x20",
@@ -128,6 +131,21 @@ def test_what_real_devices_send_is_read(case: str) -> None:
     # Each case is met in the field and read by every toolkit; the element behind it must still be found.
     found = read_elements(TOLERATED[case], ExplicitVRLittleEndian, {STUDY_ID})
     assert found.values[STUDY_ID].value == b"LAST"
+
+
+@pytest.mark.parametrize("group", [0x00000002, 0x00020010])
+def test_command_and_file_meta_elements_are_refused_in_implicit_vr(group: int) -> None:
+    # A command set or a file header within a data set would be read as one by whoever gets it.
+    with pytest.raises(MalformedDatasetError, match="groups 0000 and 0002"):
+        read_elements(implicit(STUDY_ID, b"A ") + implicit(group, b"1.2\0"), ImplicitVRLittleEndian, ())
+    read_elements(implicit(STUDY_ID, b"A ") + bytes(64), ImplicitVRLittleEndian, ())
+
+
+def test_an_implicit_item_is_implicit_to_its_end() -> None:
+    # In an item that began in implicit VR, a length that looks like a VR (0x4141 is "AA") is a length.
+    content = implicit(0x00081155, b"1.2\0") + implicit(0x00091001, bytes(0x4141))
+    data = sequence(item(content)) + LAST
+    assert read_elements(data, ExplicitVRLittleEndian, {STUDY_ID}).values[STUDY_ID].value == b"LAST"
 
 
 @pytest.mark.parametrize("case", MALFORMED)

@@ -232,7 +232,7 @@ def test_undecodable_text_is_replaced(term: str) -> None:
         ("\\ISO 2022 IR 159", b"A^B=\x1b$(D\x22\x6f\x1b(B^C", "A^B=™^C"),
         ("ISO 2022 IR 100\\ISO 2022 IR 126", b"J\xe9^\x1b-F\xc4^J\xe9", "Jé^Δ^Jé"),
         ("\\ISO 2022 IR 149", b"A\x1b-FB^C", "A\x1b-FB^C"),
-        ("ISO_IR 192\\ISO 2022 IR 87", "é".encode(), "é"),
+        ("ISO_IR 192\\ISO 2022 IR 87", "é".encode() + b"\x1b$B;3", "é\x1b$B;3"),
         ("ISO 2022 IR 100\\GB18030", b"\xe9", "é"),
     ],
 )

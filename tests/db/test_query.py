@@ -162,6 +162,8 @@ QUERIES: list[tuple[Level, dict[str, str], list[str]]] = [
     (Level.SERIES, {"Modality": "S?"}, ["1.1.2"]),
     (Level.SERIES, {"PatientID": "100%", "SeriesNumber": "01"}, ["1.1.1", "1.2.1"]),
     (Level.SERIES, {"StudyInstanceUID": "1.1", "ModalitiesInStudy": "SR"}, ["1.1.1", "1.1.2"]),
+    (Level.SERIES, {"StudyInstanceUID": "1.1", "SOPClassesInStudy": SR_DOCUMENT}, ["1.1.1", "1.1.2"]),
+    (Level.IMAGE, {"SeriesInstanceUID": "1.1.1", "SOPClassesInStudy": SR_DOCUMENT}, ["1.1.1.1", "1.1.1.2"]),
     (Level.SERIES, {"StudyInstanceUID": "1.2", "SeriesInstanceUID": "1.1.1"}, []),
     (Level.IMAGE, {"SeriesInstanceUID": "1.1.1"}, ["1.1.1.1", "1.1.1.2"]),
     (Level.IMAGE, {"SeriesInstanceUID": "1.1.1", "InstanceNumber": "2"}, ["1.1.1.2"]),

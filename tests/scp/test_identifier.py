@@ -229,6 +229,15 @@ def test_several_values_and_odd_lengths_are_written_right(syntax: str) -> None:
     assert (found.StudyInstanceUID, found.StudyID) == ("1.2", "A")
 
 
+def test_uids_are_padded_with_nul_and_text_with_a_space() -> None:
+    # Exact comparison on the peer's side fails on the wrong padding (PS3.5 6.2).
+    query = read(request(StudyInstanceUID="", StudyID=""))
+    match = Match(level=Level.STUDY, values={"StudyInstanceUID": "1.2", "StudyID": "A"})
+    encoded = write_identifier(match, query, ExplicitVRLittleEndian, "DARKROOM")
+    assert b"UI\x04\x001.2\0" in encoded
+    assert b"SH\x02\x00A " in encoded
+
+
 @pytest.mark.parametrize("syntax", SYNTAXES)
 def test_unsupported_keys_are_returned_empty(syntax: str) -> None:
     # Of every VR, sequences and what the dictionary does not know included.
