@@ -162,9 +162,15 @@ class RunningNode:
         return self.run("storescu", [*options], [str(path) for path in paths], check=check)
 
     def run(
-        self, program: str, options: Sequence[str], arguments: Sequence[str] = (), *, check: bool = True
+        self,
+        program: str,
+        options: Sequence[str],
+        arguments: Sequence[str] = (),
+        *,
+        check: bool = True,
+        into: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run one of DCMTK's programs against the node."""
+        """Run one of DCMTK's programs against the node, in the folder `into`."""
         command = [
             dcmtk(program),
             "-aet",
@@ -175,5 +181,4 @@ class RunningNode:
             "127.0.0.1",
             str(self.port),
         ]
-        # The witness wants its dictionary where Debian put it, and nothing of ours.
-        return subprocess.run([*command, *arguments], capture_output=True, text=True, check=check)
+        return subprocess.run([*command, *arguments], capture_output=True, text=True, check=check, cwd=into)

@@ -153,7 +153,8 @@ def test_everything_comes_back_as_it_was_sent(tmp_path, start_node: Callable[...
             f"StudyInstanceUID={datasets[0].StudyInstanceUID}",
         ]
         node.run("getscu", ["-od", str(got), "+B", *keys])
-        node.run("movescu", ["-aem", "TESTER", "+P", str(move_port), "-od", str(moved), "+B", *keys])
+        # movescu forgets -od where it is to keep the bytes as they come
+        node.run("movescu", ["-aem", "TESTER", "+P", str(move_port), "+B", *keys], into=moved)
     assert sorted(dataset_bytes(path) for path in got.iterdir()) == wanted
     assert sorted(dataset_bytes(path) for path in moved.iterdir()) == wanted
 
