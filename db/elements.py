@@ -187,11 +187,11 @@ class _Scan:
             group, number, vr, length = head(data, position)
             start = position + 8
             if vr not in _SHORT_VRS:
-                if vr not in _LONG_VRS or vr == b"SQ" or start + 4 > end:
+                if vr not in _LONG_VRS or start + 4 > end:
                     break
                 length = self._length(data, start)[0]
                 start += 4
-                if length == _UNDEFINED:
+                if length == _UNDEFINED or (length and vr == b"SQ"):
                     break
             if start + length > end:
                 self._fail("a value runs past the end", position, group << 16 | number)
@@ -215,7 +215,9 @@ class _Scan:
         while position + 8 <= end:
             group, number, length = head(data, position)
             tag = group << 16 | number
-            if length == _UNDEFINED or group == 0xFFFE or tag in sequences or (at_top and group <= 2):
+            if length == _UNDEFINED or (length and tag in sequences):
+                break
+            if group == 0xFFFE or (at_top and group <= 2):
                 break
             start = position + 8
             if start + length > end:
