@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from darkroom.archive import open_archive, sole_node
+from darkroom.archive import make_archive, open_archive, sole_node
 from darkroom.health import Notifier
 from darkroom.intake import Intake, IntakeThread, completion_rule
 from darkroom.key_file import ensure_key
@@ -53,6 +53,7 @@ def run_node(settings: Settings, *, ready: Callable[[tuple[str, int]], None] | N
         router = read_routes(settings.routes)
         stack.enter_context(sole_node(settings.data_folder))
         ensure_key(settings.key_file)
+        make_archive(settings)
         archive = stack.enter_context(open_archive(settings))
         archive.store.remove_drafts()
         archive.index.lose_open_associations(time.time())

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from darkroom.errors import NodeRunningError
-from db.engine import Engines, migrate, open_engines
+from darkroom.errors import NoArchiveError, NodeRunningError
+from db.engine import INDEX_NAME, Engines, migrate, open_engines
 from db.index import Index
 from db.jobs import JobQueue
 from db.ledger import Ledger
@@ -34,11 +34,8 @@ class Archive:
     queue: JobQueue
 
 
-@contextmanager
-def open_archive(settings: Settings) -> Iterator[Archive]:
-    """Open the archive of the settings' data folder, made and migrated where needed, and close it at the end.
-
-    Several processes may have it open at once; only one may be the node, see `sole_node`.
+def make_archive(settings: Settings) -> None:
+    """Make the archive of the settings' data folder, or bring it to this version; to be called before it is written to.
 
     Raises
     ------
@@ -48,14 +45,40 @@ def open_archive(settings: Settings) -> Iterator[Archive]:
         If the index was written by a newer version.
     """
     folder = settings.data_folder
-    store = Store(folder)
-    store.prepare()
+    Store(folder).prepare()
     migrate(folder)
+    engines = open_engines(folder)
+    try:
+        JobQueue(engines).prepare()
+    finally:
+        engines.close()
+
+
+@contextmanager
+def open_archive(settings: Settings) -> Iterator[Archive]:
+    """Open an archive that is there, and close it at the end.
+
+    Several processes may have it open at once; only one may be the node, see `sole_node`.
+
+    Raises
+    ------
+    NoArchiveError
+        If there is none in the data folder; a mistyped folder is not to be filled.
+    IndexStateError
+        If the index was written by another version.
+    """
+    folder = settings.data_folder
+    if not (folder / INDEX_NAME).exists():
+        raise NoArchiveError(
+            "There is no archive in the data folder.",
+            hint="darkroom serve or darkroom import makes one. Is storage.folder right, and --config given?",
+        )
     engines = open_engines(folder)
     queue = JobQueue(engines)
     try:
-        queue.prepare()
-        yield Archive(engines=engines, store=store, index=Index(engines), ledger=Ledger(engines), queue=queue)
+        yield Archive(
+            engines=engines, store=Store(folder), index=Index(engines), ledger=Ledger(engines), queue=queue
+        )
     finally:
         queue.close()
         engines.close()

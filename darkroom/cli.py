@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from cyclopts import App, CycloptsError, Group
 
 from darkroom.commands.check_config import check_config
+from darkroom.commands.close import close
 from darkroom.commands.export import export
 from darkroom.commands.find import find
 from darkroom.commands.import_folder import import_folder
@@ -61,6 +62,7 @@ app.command(find, group=_ARCHIVE)
 app.command(send, group=_ARCHIVE)
 app.command(verify, group=_ARCHIVE)
 app.command(series, group=_WORK)
+app.command(close, group=_WORK)
 jobs.group = (_WORK,)
 app.command(jobs)
 app.command(export, group=_WORK)

@@ -3,6 +3,7 @@
 ::
 
     DarkroomError
+    ├── NoArchiveError       there is no archive in the data folder
     ├── NodeRunningError     another node already receives into the data folder
     ├── KeyFileError         the key of the pseudonyms cannot be read or made
     ├── RouteError           a route's matching value cannot be understood
@@ -28,6 +29,10 @@ class DarkroomError(Exception):
     def __init__(self, message: str, *, hint: str = "") -> None:
         super().__init__(message)
         self.hint = hint
+
+
+class NoArchiveError(DarkroomError):
+    """There is no archive in the data folder."""
 
 
 class NodeRunningError(DarkroomError):

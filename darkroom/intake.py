@@ -106,4 +106,3 @@ def completion_rule(completion: Completion) -> CompletionRule:
         quiet_s=completion.quiet_s,
         incomplete_after_s=completion.incomplete_after_s,
     )
-

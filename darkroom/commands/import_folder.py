@@ -23,7 +23,7 @@ def import_folder(folder: Path, /, *more: Path, config: ConfigFile = None, json:
     more
         Further folders or files.
     """
-    from darkroom.archive import open_archive
+    from darkroom.archive import make_archive, open_archive
     from darkroom.console import print_json
     from darkroom.errors import RequestError
     from darkroom.importer import Fate, Importer
@@ -32,6 +32,7 @@ def import_folder(folder: Path, /, *more: Path, config: ConfigFile = None, json:
     if absent := [path for path in paths if not path.exists()]:
         raise RequestError(f"There is no {absent[0]}.")
     settings = read_settings(config)
+    make_archive(settings)
     with open_archive(settings) as archive:
         importer = Importer(archive=archive, settings=settings)
         failed = [taken for taken in _follow(importer, paths) if taken.reason]

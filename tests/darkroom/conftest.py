@@ -10,6 +10,7 @@ import warnings
 import pytest
 import structlog
 
+from darkroom.archive import make_archive
 from tests.darkroom.command_line import CommandLine
 
 
@@ -34,6 +35,9 @@ def restored_logs(monkeypatch):
 def darkroom(tmp_path, capsys, monkeypatch, restored_logs):
     """The command line, with a data folder of its own."""
     monkeypatch.delenv("DARKROOM_CONFIG", raising=False)
+    # cyclopts keeps the first console it made, and with it the width of the test that came first
+    monkeypatch.setenv("COLUMNS", "250")
     command_line = CommandLine(tmp_path, capsys)
     command_line.configure()
+    make_archive(command_line.settings)
     return command_line

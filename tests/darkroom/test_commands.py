@@ -77,11 +77,11 @@ def test_import_counts_and_names_what_was_not_kept(darkroom):
 
 
 def test_import_says_what_is_not_there(darkroom):
-    """A folder that does not exist is refused before anything is opened."""
+    """A folder that does not exist is refused, and nothing is kept."""
     answer = darkroom("import", str(darkroom.folder / "nothing"))
     assert answer.code == 3
     assert "There is no" in answer.err
-    assert not (darkroom.folder / "data").exists()
+    assert not list((darkroom.folder / "data" / "instances").rglob("*.dcm"))
 
 
 def test_series_shows_state_evidence_and_jobs(darkroom, series_uid):
