@@ -12,7 +12,7 @@ def close(series_instance_uid: str, /, *, config: ConfigFile = None) -> int:
     Parameters
     ----------
     series_instance_uid
-        A series that is receiving or incomplete.
+        Which one: it must be receiving or incomplete.
     """
     import time
 
