@@ -13,8 +13,6 @@ from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
-from processing.sidecar import describe_volume, encode_sidecar, technical_attributes
-
 from darkroom.outputs import OutputDraft
 from darkroom.series_input import read_series
 from db.engine import open_engines
@@ -28,6 +26,7 @@ from processing.errors import ProcessingError
 from processing.findings import Finding, FindingCode, failure_finding
 from processing.nifti import encode_nifti
 from processing.pictures import encode_frame_picture, encode_slice_picture
+from processing.sidecar import describe_volume, encode_sidecar, technical_attributes
 from processing.volume import fill_volume, plan_volumes
 
 if TYPE_CHECKING:

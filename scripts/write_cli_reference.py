@@ -1,7 +1,8 @@
-"""Write docs/reference-cli.md from the commands themselves: ``python scripts/write_cli_reference.py``."""
+"""Write docs/reference-cli.md from the commands themselves: ``python scripts/write_cli_reference.py [FILE]``."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 from darkroom.cli import app
@@ -33,4 +34,4 @@ def reference() -> str:
 
 
 if __name__ == "__main__":
-    TARGET.write_text(reference())
+    Path(sys.argv[1] if len(sys.argv) > 1 else TARGET).write_text(reference(), encoding="utf-8")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from darkroom.cli import app
-from scripts.write_cli_reference import reference
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -116,9 +116,12 @@ def test_a_command_that_does_not_exist_would_be_found():
         _check_command(["jobs", "retry", "--everything"], "darkroom jobs retry --everything")
 
 
-def test_the_command_line_is_documented_as_it_is():
+def test_the_command_line_is_documented_as_it_is(tmp_path):
     """docs/reference-cli.md is what the commands say of themselves today."""
-    assert reference() == (ROOT / "docs" / "reference-cli.md").read_text(), (
+    written = tmp_path / "reference.md"
+    # in a process of its own: the usage lines name the program that runs
+    subprocess.run([sys.executable, ROOT / "scripts" / "write_cli_reference.py", written], check=True)
+    assert written.read_text() == (ROOT / "docs" / "reference-cli.md").read_text(), (
         "run scripts/write_cli_reference.py"
     )
 

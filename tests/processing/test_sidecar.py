@@ -265,7 +265,11 @@ def test_no_minus_zero() -> None:
     assert b'"zero": 0.0' in encode_sidecar(described(VOLUME, parameters={"zero": -0.0}))
 
 
-@pytest.mark.parametrize("value", [math.nan, math.inf, b"bytes", object(), {1, 2}], ids=str)
+@pytest.mark.parametrize(
+    "value",
+    [math.nan, math.inf, b"bytes", object(), {1, 2}],
+    ids=["not a number", "infinite", "bytes", "object", "set"],
+)
 def test_what_json_has_not(value) -> None:
     """No value is guessed into JSON, at any depth."""
     with pytest.raises(OutputError):
