@@ -116,14 +116,13 @@ def test_a_command_that_does_not_exist_would_be_found():
         _check_command(["jobs", "retry", "--everything"], "darkroom jobs retry --everything")
 
 
-def test_the_command_line_is_documented_as_it_is(tmp_path):
-    """docs/reference-cli.md is what the commands say of themselves today."""
-    written = tmp_path / "reference.md"
+@pytest.mark.parametrize("name", ["reference-cli.md", "modules.md"])
+def test_written_documents_are_up_to_date(tmp_path, name):
+    """What a script writes from the code says what the code says today."""
+    script = {"reference-cli.md": "write_cli_reference.py", "modules.md": "write_module_map.py"}[name]
     # in a process of its own: the usage lines name the program that runs
-    subprocess.run([sys.executable, ROOT / "scripts" / "write_cli_reference.py", written], check=True)
-    assert written.read_text() == (ROOT / "docs" / "reference-cli.md").read_text(), (
-        "run scripts/write_cli_reference.py"
-    )
+    subprocess.run([sys.executable, ROOT / "scripts" / script, tmp_path / name], check=True)
+    assert (tmp_path / name).read_text() == (ROOT / "docs" / name).read_text(), f"run scripts/{script}"
 
 
 def test_the_readme_names_every_package_of_ours():
