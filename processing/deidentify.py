@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 __all__ = ["Deidentified", "Report", "deidentify", "encode", "hold_reasons"]
 
 ENGINE = "Darkroom"
-ENGINE_VERSION = "1"
+ENGINE_VERSION = "2"
 """Changes when the same input and key give other bytes."""
 
 IMPLEMENTATION_CLASS_UID = "2.25.271926158834076823913655870420318811945"

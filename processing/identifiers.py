@@ -45,6 +45,7 @@ _WORD = re.compile(r"[^\W_]+")
 SHORTEST_IDENTIFIER = 4  # of letters and digits; what is shorter is in too many harmless words
 
 LEAST_DIGITS = 6
+DATE_DIGITS = 8
 
 
 def plain(text: str) -> str:
@@ -53,14 +54,14 @@ def plain(text: str) -> str:
 
 
 class Identifiers:
-    """The names and identifiers of one data set.
+    """The names, identifiers and dates of one data set.
 
     Parameters
     ----------
     words
         Parts of persons' names; one of two or three letters counts as a whole word only.
     numbers
-        Identifiers, compared without punctuation.
+        Identifiers and dates, compared without punctuation.
     """
 
     __slots__ = ("_long", "_short")
@@ -86,6 +87,9 @@ class Identifiers:
                 words.update(
                     word for value in text_values(element, vr, encodings) for word in _WORD.findall(value)
                 )
+            elif vr in {"DA", "DT"}:
+                days = (plain(value)[:DATE_DIGITS] for value in text_values(element, vr, encodings))
+                numbers.update(day for day in days if len(day) == DATE_DIGITS)
             elif element.tag in IDENTIFYING:
                 numbers.update(text_values(element, vr, encodings))
         return cls(words, numbers)

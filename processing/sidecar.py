@@ -19,7 +19,7 @@ from pydicom.datadict import tag_for_keyword
 
 from processing.attributes import AttributeReader, quiet_values
 from processing.errors import OutputError
-from processing.vocabulary import is_defined_term
+from processing.vocabulary import is_defined_term, is_safe_text
 
 if TYPE_CHECKING:
     import pydicom
@@ -32,6 +32,7 @@ UNKNOWN_TERM = "OTHER"
 """Stands in Image Type, where the place of a value counts, for a word that nobody defines."""
 
 _UID_IN_TEXT = re.compile(r"(?<![\d.])[0-2](?:\.\d+){2,}")  # rather too much than too little
+_KERNEL = 0x00181210  # Convolution Kernel
 _DECIMALS = 9  # of seconds: a nanosecond
 
 
@@ -76,7 +77,7 @@ _NUMBERS = (
     _Number(keyword="TotalCollimationWidth", name="TotalCollimationWidth", largest=1000),
 )
 _NUMBERS_OF_TRACERS = (
-    _Number(keyword="RadionuclideHalfLife", name="RadionuclideHalfLife", largest=1e8),
+    _Number(keyword="RadionuclideHalfLife", name="RadionuclideHalfLife", largest=1e7),
     _Number(keyword="RadionuclidePositronFraction", name="RadionuclidePositronFraction", largest=1),
 )
 
@@ -107,14 +108,6 @@ _MANUFACTURERS = {
 }  # fmt: skip
 """Part of a manufacturer's name in upper case, and the name that is written for it."""
 
-_KERNEL = re.compile(
-    r"[ABDHIJQTU][fvrpbqlnsu]?\d{2}[a-z]{0,2}"  # Siemens
-    r"|FC\d{2}|FL\d{2}"  # Toshiba, Canon
-    r"|STANDARD|SOFT|DETAIL|LUNG|BONE|BONEPLUS|EDGE|ULTRA|CHEST"  # GE
-    r"|[ABCDEFL]|U[ABC]|Y[ABCD]|E[BCDE]"  # Philips
-    r"|[1-5]"  # the strength of an iterative reconstruction, a value of its own
-)
-
 
 def technical_attributes(dataset: pydicom.Dataset) -> dict[str, object]:
     """Return how an image was acquired, under dcm2niix's names, in the units of BIDS (seconds).
@@ -131,7 +124,7 @@ def technical_attributes(dataset: pydicom.Dataset) -> dict[str, object]:
         found |= _terms(reader)
         image_type = [_image_type_term(value.upper()) for value in reader.texts("ImageType")]
         manufacturer = _manufacturer(reader.text("Manufacturer"))
-        kernel = [value for value in reader.texts("ConvolutionKernel") if _KERNEL.fullmatch(value)]
+        kernel = [value for value in reader.texts("ConvolutionKernel") if is_safe_text(_KERNEL, "SH", value)]
     return found | {
         name: value
         for name, value in (

@@ -14,6 +14,7 @@ from pydicom.sr._concepts_dict import concepts
 from pydicom.sr._snomed_dict import mapping
 
 from processing.tables import defined_terms
+from processing.technical_text import RULES, is_technical_text
 
 SPECIFIC_CHARACTER_SET = 0x00080005
 POSITIONAL_CODE_STRINGS = frozenset({0x00080008, 0x00089007})
@@ -62,14 +63,6 @@ _PATTERNS = {
     0x0040DB00: re.compile(r"\d{1,5}"),  # Template Identifier
 }
 
-_TOKENS = r"\*?[A-Za-z0-9][A-Za-z0-9 ._+*/%:()\[\],=&#<>\\-]*"
-_TEXT = re.compile(_TOKENS)
-_NO_TEXT = re.compile(
-    r"\d{7}"  # long numbers are identifiers or dates
-    r"|\d{1,4}[-/.]\d{1,2}[-/.]\d{2,4}"  # a date in figures
-    r"|\d{1,2}[ -]?(?:JAN|FEB|MAR|APR|MAY|JUN|JUL|AUG|SEP|OCT|NOV|DEC)[A-Z]*[ -]?\d{2,4}",
-    re.IGNORECASE,
-)
 _OLD_SNOMED = frozenset({"SRT", "SNM3", "99SDM"})
 _LONGEST = {"SH": 16, "LO": 64}
 
@@ -80,71 +73,8 @@ OWN_MEANING = "De-identified"
 
 _VERSION = re.compile(r"[0-9][0-9.]{0,15}")
 
-_MAKERS = (
-    "Acuson|Agfa|Analogic|Aloka|ATL|Barco|Biosense|Bruker|Canon|Carestream|Carl Zeiss|Cerner|Claron|CTI|CPS|Dornier|Eastman"
-    "|EDDA|Elekta|Elscint|Esaote|Fonar|Fuji|Fujifilm|GE|General Electric|Gendex|Hitachi|Hologic|Howtek|Imatron|Instrumentarium"
-    "|Invivo|Kodak|Konica|Lumisys|Marconi|Mediso|MIM|Mindray|Minolta|Mirada|Neusoft|Neurologica|Nucletron|Philips|Picker"
-    "|Planmeca|PMS|Positron|Samsung|SAMSUNG MEDISON|Sectra|Segami|Shimadzu|Siemens|Sirona|SonoSite|Sopha|Sun Nuclear|Swissray"
-    "|TeraRecon|TomoTherapy|Toshiba|UIH|United Imaging|Varian|Vidar|Vieworks|Vital Images|Ziehm|Carestream Health"
-    "|G.E.|Darkroom"
-)
-_COMPANY_WORDS = (
-    "MEC|NMS|TEC|AG|AB|BV|B.V.|Co|Corp|Corporation|Company|GmbH|Health|Healthcare|Healthineers|Imaging|Inc|Ltd|Medical"
-    "|Meditec|Nederland|NV|Nuclear|Photo|Film|Software|Systems|Ultrasound|of|America|Technologies|Electronics|Diagnostics"
-)
-_TEXT_PATTERNS = {
-    0x00080070: re.compile(
-        rf"(?:{_MAKERS})(?:[ .,/_-]+(?:{_MAKERS}|{_COMPANY_WORDS}))*[.]?", re.IGNORECASE
-    ),  # Manufacturer
-    0x00180085: re.compile(
-        r"\d{1,3}[A-Z][A-Za-z]?|[A-Z][A-Za-z]?-?\d{0,3}|\^?\d{1,3}\^?[A-Z][a-z]?"
-    ),  # Imaged Nucleus
-    0x00201040: re.compile(
-        r"[A-Z]{2}|NOT SPECIFIED|SLICE_CORNER|(?:NA|BB|SN|XY|OM|IC|XP|ISO)", re.IGNORECASE
-    ),
-    0x00209056: re.compile(r"[A-Z]?\d{1,6}"),  # Stack ID
-    0x00281054: re.compile(
-        r"HU|HU_MOD|OD|US|MGML|PCT|Z_EFF|ED|EDW|IOD|BQML|CPS|PROPCPS|SUV|normalized", re.IGNORECASE
-    ),
-    0x00283004: re.compile(
-        r"HU|HU_MOD|OD|US|MGML|PCT|Z_EFF|ED|EDW|UNSPECIFIED", re.IGNORECASE
-    ),  # Modality LUT Type
-}
-"""The attributes among the safe ones whose values can be listed."""
-
-SAFE_TEXT = frozenset(
-    {
-        0x00080070,  # Manufacturer
-        0x00081090,  # Manufacturer's Model Name
-        0x00180024,  # Sequence Name
-        0x00180031,  # Radiopharmaceutical
-        0x00180085,  # Imaged Nucleus
-        0x00181020,  # Software Versions
-        0x00181040,  # Contrast/Bolus Route
-        0x00181070,  # Radiopharmaceutical Route
-        0x00181085,  # PVC Rejection
-        0x00181160,  # Filter Type
-        0x00181161,  # Type of Filters
-        0x00181210,  # Convolution Kernel
-        0x00181250,  # Receive Coil Name
-        0x00181251,  # Transmit Coil Name
-        0x00189005,  # Pulse Sequence Name
-        0x00189046,  # Multi-Coil Configuration
-        0x00189047,  # Multi-Coil Element Name
-        0x00201040,  # Position Reference Indicator
-        0x00209056,  # Stack ID
-        0x00209213,  # Dimension Index Private Creator
-        0x00209238,  # Functional Group Private Creator
-        0x00281054,  # Rescale Type
-        0x00281055,  # Window Center & Width Explanation
-        0x00283004,  # Modality LUT Type
-        0x00541101,  # Attenuation Correction Method
-        0x00541103,  # Reconstruction Method
-        0x00541104,  # Detector Lines of Response Used
-        0x00541105,  # Scatter Correction Method
-    }
-)
-"""Text attributes outside Table E.1-1 that say how an image was made; their values are looked at all the same."""
+SAFE_TEXT = frozenset(RULES)
+"""Text attributes outside Table E.1-1 that say how an image was made; they keep reviewed words only."""
 
 SAFE_BULK = frozenset(
     {
@@ -172,13 +102,8 @@ def is_defined_term(tag: int, value: str) -> bool:
 
 
 def is_safe_text(tag: int, vr: str, value: str) -> bool:
-    """Whether a text may stay: a listed attribute, plain characters, nothing that looks like a date or an identifier."""
-    if tag not in SAFE_TEXT or len(value) > _LONGEST.get(vr, 0):
-        return False
-    pattern = _TEXT_PATTERNS.get(tag)
-    if pattern is not None and value and not pattern.fullmatch(value):
-        return False
-    return not value or (_TEXT.fullmatch(value) is not None and _NO_TEXT.search(value) is None)
+    """Whether a text may stay: every word of it is on the reviewed list of its attribute."""
+    return len(value) <= _LONGEST.get(vr, 0) and is_technical_text(tag, value)
 
 
 def is_coding_scheme(designator: str) -> bool:

@@ -48,6 +48,17 @@ def test_numbers_are_compared_as_a_whole() -> None:
     assert not identifiers.contain_number("0.4711001")
 
 
+def test_dates_are_identifiers_as_a_whole() -> None:
+    # A series that a device numbers by the day; but a year alone is in too many versions.
+    dataset = Dataset()
+    dataset.PatientBirthDate, dataset.StudyDate = "19370429", "20240229"
+    dataset.AcquisitionDateTime, dataset.FrameAcquisitionDateTime = "20240301101500", "2023"
+    identifiers = Identifiers.of(dataset)
+    assert all(identifiers.contain_number(day) for day in ("19370429", "20240229", "20240301"))
+    assert identifiers.appear_in("born 1937-04-29")
+    assert not identifiers.appear_in("syngo CT 2023A")
+
+
 def test_nesting_has_an_end() -> None:
     # A data set nested without end must not exhaust the stack.
     with pytest.raises(DeidentificationError, match="nested"):

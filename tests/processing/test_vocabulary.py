@@ -22,7 +22,7 @@ KERNEL = 0x00181210
         (MODEL, "LO", "4711471", False),  # seven figures are an identifier or a date
         (MODEL, "LO", "x" * 65, False),
         (MODEL, "LO", "Mu\u0308ller", False),  # not plain characters
-        (KERNEL, "SH", "B31f\\2", True),
+        (KERNEL, "SH", "B31f", True),
         (KERNEL, "SH", "x" * 17, False),
         (MANUFACTURER, "LO", "Philips Medical Systems / MIM Software", True),
         (MANUFACTURER, "LO", "FUJI PHOTO FILM Co., Ltd.", True),
