@@ -114,7 +114,7 @@ class Completion(_Section):
 
     release_wait_s: Seconds = 5.0
     quiet_s: Seconds = 60.0
-    incomplete_after_s: Seconds = 300.0
+    incomplete_after_s: Seconds = 120.0
     look_every_s: Seconds = 0.5
 
 

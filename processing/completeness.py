@@ -70,7 +70,7 @@ class CompletionRule:
     """After the release, for a sender that opens the next association; s."""
     quiet_s: float = 60.0
     """Without arrivals until an open or broken association is taken as finished; s."""
-    incomplete_after_s: float = 300.0
+    incomplete_after_s: float = 120.0
     """Without arrivals until what is missing is taken as lost; s."""
 
 

@@ -229,7 +229,7 @@ def describe_volume(
     described = _json_value({**technical, **own}, exported_uid)
     if not isinstance(described, dict):  # a mapping stays one
         raise OutputError("A sidecar is no JSON object.")
-    return described
+    return described | {"ConversionSoftwareVersion": version}  # 0.1.0 looks like a UID and is none
 
 
 def _json_value(value: object, exported_uid: Callable[[str], str]) -> object:

@@ -38,7 +38,7 @@ def described(volume, **changes):
         "findings": volume.plan.findings,
         "exported_uid": lambda uid: uid,
         "parameters": {"deidentify": True},
-        "version": "1.2",
+        "version": "0.1.0",
     }
     arguments |= changes
     return describe_volume(volume, arguments.pop("technical"), **arguments)
@@ -63,7 +63,7 @@ def test_what_is_told_of_a_volume() -> None:
     for k in range(5):
         assert affine @ [0, 0, k, 1] == pytest.approx([*geometry.position(k), 1])
     assert sidecar["SourceInstances"] == [dataset.SOPInstanceUID for dataset in datasets]
-    assert sidecar["ConversionSoftwareVersion"] == "1.2"
+    assert sidecar["ConversionSoftwareVersion"] == "0.1.0"
     assert sidecar["Parameters"] == {"deidentify": True}
     assert sidecar["Findings"] == []
 
