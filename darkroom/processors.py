@@ -9,7 +9,7 @@ replaced ones; no name in it comes from a patient's data.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
@@ -65,10 +65,15 @@ class Bench:
             )
         )
 
-    def fail(self, error: ProcessingError) -> None:
-        """Remember that one output could not be made; the others are still tried."""
+    def fail(self, error: ProcessingError, sop_instance_uids: Sequence[str]) -> None:
+        """Remember that one output could not be made; the others are still tried.
+
+        Where the error does not know its instances, the finding names those of the output.
+        """
+        finding = failure_finding(error)
+        named = finding.sop_instance_uids or tuple(sorted(sop_instance_uids))
         self.failures.append(error)
-        self.findings.append(failure_finding(error))
+        self.findings.append(replace(finding, sop_instance_uids=named))
 
 
 def run_job(
@@ -106,7 +111,7 @@ def export_nifti(bench: Bench) -> None:
         try:
             nifti, sidecar = _develop(bench, volume_plan)
         except ProcessingError as error:
-            bench.fail(error)
+            bench.fail(error, volume_plan.sop_instance_uids)
             continue
         bench.write(f"volume-{number}.nii.gz", "nifti", nifti, volume_plan.sop_instance_uids)
         bench.write(f"volume-{number}.json", "sidecar", sidecar, volume_plan.sop_instance_uids)
@@ -134,7 +139,7 @@ def export_png(bench: Bench) -> None:
         try:
             volume = fill_volume(volume_plan, bench.series.read)
         except ProcessingError as error:
-            bench.fail(error)
+            bench.fail(error, volume_plan.sop_instance_uids)
             continue
         uids = volume_plan.sop_instance_uids
         bench.write(f"volume-{number}.png", "png", encode_contact_sheet(volume), uids)
@@ -162,7 +167,7 @@ def _picture_frames(bench: Bench, header: FrameHeader, number: int) -> None:
                 f"image-{number:04}/frame-{frame + 1:04}.png", "png", picture, (header.sop_instance_uid,)
             )
     except ProcessingError as error:
-        bench.fail(error)
+        bench.fail(error, (header.sop_instance_uid,))
 
 
 def _no_picture(header: FrameHeader) -> Finding:
@@ -184,7 +189,7 @@ def export_dicom(bench: Bench) -> None:
         try:
             content = _copy(series, uid)
         except ProcessingError as error:
-            bench.fail(error)
+            bench.fail(error, (uid,))
             continue
         bench.write(f"{series.exported_uid(uid)}.dcm", "dicom", content, (uid,))
 
