@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -132,10 +131,8 @@ def exchange_messages(association: Association, request: Any, context_id: int) -
         If no valid response comes in time; the association is aborted.
     """
     # pynetdicom's own thread of the association must not take the response away.
-    association._reactor_checkpoint.clear()  # noqa: SLF001 - what its send_c_store does
+    association._reactor_checkpoint.clear()  # noqa: SLF001 - scp.checkpoint: it stands still now
     try:
-        while not association._is_paused and association.is_alive():  # noqa: SLF001
-            time.sleep(0.0001)
         association.dimse.send_msg(request, context_id)
         return await_response(association, request)
     finally:

@@ -25,6 +25,8 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from scp.checkpoint import Checkpoint
+
 if TYPE_CHECKING:
     from pynetdicom.association import Association
 
@@ -324,6 +326,8 @@ class NodeAE(AE):
         self, assoc: Association, address: AddressInformation, tls_args: Any
     ) -> AssociationSocket:
         fit(assoc, self.limits)
+        assoc._reactor_checkpoint = Checkpoint(assoc)  # noqa: SLF001 - before the association's thread starts
+        assoc._reactor_checkpoint.set()  # noqa: SLF001
         made = NodeSocket(assoc, limits=self.limits, address=address)
         made.tls_args = tls_args
         return cast("AssociationSocket", made)
