@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from db.errors import DbError
 from db.records import SeriesState
 from processing.completeness import Complete, CompletionRule, WaitUntil, judge
 
@@ -23,6 +24,7 @@ _log = structlog.get_logger(__name__)
 
 SERIES_A_LOOK = 50
 """How many series one look judges before the moment is read again."""
+_AFTER_FAILURE_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,7 +97,12 @@ class IntakeThread:
 
     def _run(self) -> None:
         while not self._stopping.wait(self._interval_s):
-            self._intake.look(time.time())
+            try:
+                self._intake.look(time.time())
+            except DbError as error:
+                # A full disk or a locked index passes; what is due stays due, and the next look sees it again.
+                _log.error("look failed", error=str(error), hint=error.hint)
+                self._stopping.wait(_AFTER_FAILURE_S)
             self._looked_at = time.monotonic()
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from config.settings import Completion, Route, Settings, Storage
 from darkroom.archive import make_archive, open_archive
 from darkroom.intake import Intake, IntakeThread, completion_rule
 from darkroom.routes import read_routes
+from db.errors import DiskFullError, IndexStateError
+from db.ledger import Ledger
 from db.records import AssociationOutcome, SeriesState
 from tests.factories import instance_record, stored_file
 
@@ -69,3 +73,25 @@ def test_thread_looks_until_it_is_stopped(intake):
     thread.start()
     assert thread.silent_s() < 60
     thread.stop()
+
+
+def test_a_look_that_fails_is_not_the_last(archive, intake, monkeypatch):
+    """A full disk fails one look; the thread lives, and a later look closes the series."""
+    receive(archive, at=time.time() - 3600)
+    failures = [DiskFullError("the index could not be written"), IndexStateError("the index is locked")]
+    close = Ledger.close
+
+    def close_or_fail(*args, **keywords):
+        if failures:
+            raise failures.pop()
+        return close(*args, **keywords)
+
+    monkeypatch.setattr(Ledger, "close", close_or_fail)
+    thread = IntakeThread(intake, look_every_s=0.01)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while archive.ledger.entries()[0].state is SeriesState.RECEIVING and time.monotonic() < deadline:
+        time.sleep(0.01)
+    thread.stop()
+    assert archive.ledger.entries()[0].state is SeriesState.COMPLETE
+    assert not failures
