@@ -24,8 +24,13 @@ Floats = NDArray[np.float64]
 _SAME_COSINE = 5e-3  # planes of one stack differ less, localizers and radial planes more
 _SAME_POSITION_MM = 0.01  # CONVERSION: repeated positions
 _SAME_STEP = 0.1  # of the step: rounding of positions adds up over several missing planes
+_ROUNDED_STEP_MM = (
+    0.11  # positions in tenths of a mm make steps that differ by one, more than that of thin slices
+)
+_LARGEST_ROUNDED = 0.3  # of the step: beyond it, steps that differ so are no longer one step
 _LARGEST_MM = 1e5  # 100 m: a number beyond it is no position
 _LONGEST_RUN = 2  # more wide steps one after another are another spacing, chosen by the protocol
+_FEWEST_STEPS = 3  # fewer than four planes have no usual step
 _NAMED = 5  # gaps named one by one; the others are counted
 
 
@@ -128,16 +133,16 @@ def _distinct(positions: Floats, offsets: Floats) -> tuple[Floats, list[int]]:
 def _gaps(stack: Floats, offsets: Floats) -> list[str]:
     """Return a sentence for each step that is a whole multiple of the usual step, in space and in one row."""
     vectors = np.diff(stack, axis=0)
-    if len(vectors) < 3:  # fewer than four planes have no usual step
+    if len(vectors) < _FEWEST_STEPS:
         return []
     widths = np.diff(offsets)
     median = np.sort(widths)[(len(widths) - 1) // 2]
-    usual = np.abs(widths - median) <= _SAME_STEP * median
+    usual = np.abs(widths - median) <= _step_tolerance_mm(median)
     step_mm = float(widths[usual].mean())
     multiples = np.rint(widths / step_mm).astype(int)
     away = np.abs(vectors - multiples[:, None] * vectors[usual].mean(axis=0)).max(axis=1)
-    multiples[away > _SAME_STEP * step_mm] = 0  # no whole multiple, or not in the same row
-    if np.count_nonzero(multiples == 1) * 5 < 3 * len(multiples) or _longest_run(multiples) > _LONGEST_RUN:
+    multiples[away > _step_tolerance_mm(step_mm)] = 0  # no whole multiple, or not in the same row
+    if not are_missing(multiples.tolist()):
         return []
     return [
         _gap_sentence(int(multiples[i]) - 1, float(offsets[i]), float(offsets[i + 1]), step_mm)
@@ -145,10 +150,24 @@ def _gaps(stack: Floats, offsets: Floats) -> list[str]:
     ]
 
 
-def _longest_run(multiples: NDArray[np.int_]) -> int:
+def _step_tolerance_mm(step_mm: float) -> float:
+    return max(_SAME_STEP * step_mm, min(_ROUNDED_STEP_MM, _LARGEST_ROUNDED * step_mm))
+
+
+def are_missing(multiples: Sequence[int]) -> bool:
+    """Whether steps, as multiples of the usual one (0: no multiple), tell of missing planes.
+
+    The plan of a volume asks the same question, so that what waits as a gap and what is refused as one agree.
+    """
+    ones, wide = multiples.count(1), any(multiple > 1 for multiple in multiples)
+    usual = len(multiples) >= _FEWEST_STEPS and ones * 5 >= 3 * len(multiples)
+    return wide and usual and _longest_run(multiples) <= _LONGEST_RUN
+
+
+def _longest_run(multiples: Sequence[int]) -> int:
     """Return how many equal wide steps follow each other at most."""
     longest = run = 0
-    for before, multiple in pairwise([0, *multiples.tolist()]):
+    for before, multiple in pairwise([0, *multiples]):
         run = 0 if multiple < 2 else run + 1 if multiple == before else 1
         longest = max(longest, run)
     return longest

@@ -7,12 +7,19 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from processing.gaps import are_missing
+
 Vector = tuple[float, float, float]
 Floats = NDArray[np.float64]
 
 SMALLEST_TOLERANCE_MM = 0.01  # positions are written with two or three decimals at the coarsest
 STEP_TOLERANCE = 0.01  # of the step
 EXACT_COSINE = 1e-6  # below it, the cosines are as orthonormal as their text allows
+ROUNDED_MM = 0.1  # the coarsest rounding of positions met in practice; it puts a regular slice half of it off
+_FITTED_ROUNDING = (
+    0.6  # of the rounding: half of it is a position's own, the rest the line's through such positions
+)
+_SAME_TEXT_MM = 1e-6  # positions are decimal text, read as binary numbers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,16 +72,25 @@ class Spacing:
     """The largest distance of a position from the least-squares line through all of them, in space."""
     normal_residual_mm: float
     """The same along the normal only."""
-
-    @property
-    def tolerance_mm(self) -> float:
-        """How far a position may lie from its place."""
-        return tolerance_mm(self.step_mm)
+    tolerance_mm: float
+    """How far a position may lie from its place."""
 
 
 def tolerance_mm(step_mm: float) -> float:
     """Return how far a position may lie from its place in a stack of that step."""
     return max(SMALLEST_TOLERANCE_MM, STEP_TOLERANCE * step_mm)
+
+
+def rounding_tolerance_mm(positions_lps: Floats) -> float:
+    """Return how far positions of a regular stack may lie off only because they are written in tenths of a mm.
+
+    Some devices write so. It is 0 where the positions, (n, 3), differ by anything but whole tenths.
+    """
+    tenths = (positions_lps - positions_lps[0]) / ROUNDED_MM
+    if np.abs(tenths - np.rint(tenths)).max() * ROUNDED_MM > _SAME_TEXT_MM:
+        return 0.0
+    moving = np.count_nonzero(np.ptp(positions_lps, axis=0) > _SAME_TEXT_MM)
+    return float(_FITTED_ROUNDING * ROUNDED_MM * np.sqrt(moving))
 
 
 def orthonormality_error(orientation_lps: tuple[float, ...]) -> float:
@@ -114,8 +130,9 @@ def fit_line(indices: NDArray[np.int_], positions: Floats) -> tuple[Floats, Floa
 def measure_spacing(positions_lps: Floats, normal_lps: Floats) -> Spacing:
     """Return how at least two positions, distinct and sorted along the normal, are spaced.
 
-    The candidate for the step is the median of the smallest gaps. It is taken only if at least half of the
-    gaps are one step: a single stray slice must not turn a series into one that misses hundreds.
+    The candidate for the step is the median of the smallest gaps. Where not all gaps are one step, it is taken
+    only if `processing.gaps` sees missing slices too: a single stray slice must not turn a series into one that
+    misses hundreds.
 
     Source
     ------
@@ -128,13 +145,28 @@ def measure_spacing(positions_lps: Floats, normal_lps: Floats) -> Spacing:
     step, residuals = fit_line(indices, positions_lps)
     step_mm = float(step @ normal_lps)
     along_normal = float(np.abs(residuals @ normal_lps).max())
-    common = along_normal <= tolerance_mm(step_mm) and 2 * np.count_nonzero(multiples == 1) >= len(multiples)
+    allowed = max(tolerance_mm(step_mm), rounding_tolerance_mm(positions_lps))
+    common = along_normal <= allowed and bool(np.all(multiples == 1) or are_missing(multiples.tolist()))
     return Spacing(
         multiples=tuple(multiples.tolist()) if common else (),
         step_mm=step_mm if common else float(np.median(gaps)),
         residual_mm=float(np.linalg.norm(residuals, axis=1).max()),
         normal_residual_mm=along_normal,
+        tolerance_mm=allowed,
     )
+
+
+def slice_step(positions_lps: Floats, normal_lps: Floats, noise_mm: float) -> Floats:
+    """Return the step between neighbours of a regular stack, mm: from the first position to the last.
+
+    It goes along the normal where the positions leave it by no more than their own noise or rounding: these
+    must not shear a grid.
+    """
+    noise_mm = max(noise_mm, rounding_tolerance_mm(positions_lps))
+    step = (positions_lps[-1] - positions_lps[0]) / (len(positions_lps) - 1)
+    along = (step @ normal_lps) * normal_lps
+    drift_mm = float(np.linalg.norm(step - along)) * (len(positions_lps) - 1)
+    return np.asarray(along if drift_mm <= 2 * noise_mm else step, dtype=np.float64)
 
 
 def as_vector(values: Floats) -> Vector:

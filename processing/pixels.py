@@ -140,8 +140,23 @@ def _settle_bits(cells: NDArray[np.unsignedinteger[Any]], header: FrameHeader) -
     native = (
         header.transfer_syntax_uid in NATIVE_SYNTAXES
     )  # a codestream's samples have no high bit of their own
-    high = header.high_bit if native and header.high_bit is not None else stored - 1
+    high = (
+        _true_high_bit(cells, header.high_bit, stored)
+        if native and header.high_bit is not None
+        else stored - 1
+    )
     if stored < allocated:  # to the top of the cell and back: arithmetic for signed cells, logical for others
         cells = np.left_shift(cells, allocated - 1 - high)
     values: StoredValues = cells.view(f"i{allocated // 8}") if header.pixel_representation == 1 else cells
     return np.right_shift(values, allocated - stored) if stored < allocated else values
+
+
+def _true_high_bit(cells: NDArray[np.unsignedinteger[Any]], high: int, stored: int) -> int:
+    """Return High Bit, or the lowest it can be where the cells show that it is not what the header says.
+
+    Some devices write High Bit 15 for 12 bits at the bottom of their cells: nothing lies above bit 11 there, and
+    the bits below those that the header claims are in use.
+    """
+    below = (1 << (high + 1 - stored)) - 1
+    is_wrong = below and int(cells.max()) < 1 << stored and bool(np.any(cells & below))
+    return stored - 1 if is_wrong else high

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from processing.findings import Finding, FindingCode
-from processing.geometry import Floats, Grid, Spacing, as_vector, mean_value, measure_spacing
+from processing.geometry import Floats, Grid, Spacing, as_vector, mean_value, measure_spacing, slice_step
 from processing.repeats import find_twins, separating_attribute
 from processing.stacks import Stack, arrange_stack
 
@@ -43,12 +43,11 @@ def plan_stack(headers: Sequence[FrameHeader]) -> StackPlan | Finding:
     if twins is None:
         return _repeated(stack)
     kept = _kept(stack, twins)
-    if len(kept) > 1:
-        spacing = measure_spacing(stack.positions_lps[kept], stack.normal)
-        refusal = _irregular(stack, kept, spacing)
-        if refusal is not None:
-            return refusal
-    grid = _grid(stack, kept)
+    spacing = measure_spacing(stack.positions_lps[kept], stack.normal) if len(kept) > 1 else None
+    refusal = _irregular(stack, kept, spacing) if spacing is not None else None
+    if refusal is not None:
+        return refusal
+    grid = _grid(stack, kept, spacing)
     pairs = tuple(
         (stack.headers[index], stack.headers[other]) for index, others in twins.items() for other in others
     )
@@ -66,17 +65,16 @@ def _uids(headers: Sequence[FrameHeader]) -> tuple[str, ...]:
     return tuple(sorted(header.sop_instance_uid for header in headers))
 
 
-def _grid(stack: Stack, kept: Sequence[int]) -> Grid:
+def _grid(stack: Stack, kept: Sequence[int], spacing: Spacing | None) -> Grid:
     row_spacing, column_spacing = _spacings(stack)
-    first, last = stack.positions_lps[kept[0]], stack.positions_lps[kept[-1]]
-    if len(kept) > 1:
-        step = (last - first) / (len(kept) - 1)
+    if spacing is not None:
+        step = slice_step(stack.positions_lps[kept], stack.normal, spacing.residual_mm)
     else:
         step = stack.normal * (_thickness_mm(stack.headers[kept[0]]) or THICKNESS_WITHOUT_ANY_MM)
     header = stack.headers[0]
     return Grid(
         shape=(len(kept), header.rows or 0, header.columns or 0),
-        origin_lps=as_vector(first),
+        origin_lps=as_vector(stack.positions_lps[kept[0]]),
         column_step_lps=as_vector(stack.row_cosine * column_spacing),
         row_step_lps=as_vector(stack.column_cosine * row_spacing),
         slice_step_lps=as_vector(step),

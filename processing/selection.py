@@ -111,6 +111,8 @@ def _check_samples(header: FrameHeader) -> Reason | None:
         return FindingCode.COLOUR, "Not assembled yet: colour."
     if header.has_modality_lut:
         return FindingCode.NOT_SUPPORTED, "Not assembled yet: a Modality LUT Sequence in place of a rescale."
+    if header.rescale_slope == 0.0:
+        return FindingCode.BAD_HEADER, "Rescale Slope is 0: it would make all values the same."
     return None
 
 

@@ -11,15 +11,23 @@ import itertools
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from operator import attrgetter
 
 import numpy as np
 
 from processing.frames import FrameHeader
-from processing.geometry import SMALLEST_TOLERANCE_MM, Floats, mean_axes, tolerance_mm
+from processing.geometry import (
+    SMALLEST_TOLERANCE_MM,
+    Floats,
+    mean_axes,
+    measure_spacing,
+    tolerance_mm,
+)
 
 SAME_COSINE = 1e-3
 SAME_SPACING = 1e-4  # relative
 SAME_ECHO_TIME_MS = 0.1
+_ALWAYS_EVEN = 2  # so few slices have one step, whatever it is
 
 _COMPONENTS = {"M": "magnitude", "P": "phase", "R": "real", "I": "imaginary"}
 _COMPONENT_WORDS = {
@@ -51,7 +59,7 @@ def image_class(header: FrameHeader) -> str:
     """Return what kind of image it is: ``localizer``, or ``original`` or ``derived`` with its component."""
     if header.is_localizer:
         return "localizer"
-    origin = "derived" if header.image_type[:1] == ("DERIVED",) else "original"
+    origin = "derived" if _is_derived(header) else "original"
     component = _component(header)
     return f"{origin} {component}" if component else origin
 
@@ -126,6 +134,14 @@ def _echo_time(header: FrameHeader) -> tuple[float, ...]:
     return () if header.echo_time_ms is None else (header.echo_time_ms,)
 
 
+def _echo_number(header: FrameHeader) -> tuple[int, ...]:
+    return () if header.echo_number is None else (header.echo_number,)
+
+
+def _nothing(_: FrameHeader) -> None:
+    """Tells nothing: coils may change from slice to slice, so even two that are named split only repeats."""
+
+
 def _near_cosines(a: Floats, b: Floats) -> bool:
     return bool(np.abs(a - b).max() <= SAME_COSINE)
 
@@ -138,16 +154,56 @@ def _near_echo_time(a: Floats, b: Floats) -> bool:
     return bool(np.all(np.abs(a - b) <= SAME_ECHO_TIME_MS))
 
 
+def _split_told(
+    told: Callable[[FrameHeader], object],
+    split: Callable[[Headers], list[list[FrameHeader]]],
+    headers: Headers,
+) -> list[list[FrameHeader]]:
+    """Return the parts of a split, or all as one where only some slices tell the attribute and all lie in one row.
+
+    Real volumes have slices whose type, echo or stack is left out, and derived slices between original ones.
+    """
+    parts = split(headers)
+    telling = sum(bool(told(part[0])) for part in parts)
+    return [list(headers)] if telling <= 1 < len(parts) and _lie_in_one_row(parts) else parts
+
+
+def _lie_in_one_row(parts: Sequence[Headers]) -> bool:
+    part_of = {header.sop_instance_uid: number for number, part in enumerate(parts) for header in part}
+    stack = arrange_stack([header for part in parts for header in part])
+    if len(stack.places) < len(stack.headers):
+        return False
+    numbers = [part_of[header.sop_instance_uid] for header in stack.headers]
+    runs = 1 + sum(before != after for before, after in itertools.pairwise(numbers))
+    if runs > len(
+        parts
+    ):  # the parts lie between each other; apart they would look like volumes of wider steps
+        return True
+    spacing = measure_spacing(stack.positions_lps, stack.normal)
+    even = set(spacing.multiples) == {1} and spacing.residual_mm <= spacing.tolerance_mm
+    return even and len(stack.headers) > _ALWAYS_EVEN
+
+
+def _is_derived(header: FrameHeader) -> bool:
+    return header.image_type[:1] == ("DERIVED",)
+
+
 _SPLITS: tuple[Callable[[Headers], list[list[FrameHeader]]], ...] = (
     partial(_split_equal, _matrix),
     partial(_split_near, _orientation, _near_cosines),
     partial(_split_near, _pixel_spacing, _near_spacing),
-    partial(_split_equal, image_class),
-    partial(_split_equal, lambda header: header.echo_number),
-    partial(_split_near, _echo_time, _near_echo_time),
-    partial(_split_equal, lambda header: header.coil_element),
-    partial(_split_equal, lambda header: header.stack_id),
-    partial(_split_equal, lambda header: header.frame_of_reference_uid),
+    partial(_split_equal, attrgetter("is_localizer")),
+    partial(
+        _split_told,
+        attrgetter("frame_of_reference_uid"),
+        partial(_split_equal, attrgetter("frame_of_reference_uid")),
+    ),
+    partial(_split_told, _component, partial(_split_equal, _component)),
+    partial(_split_told, _echo_number, partial(_split_equal, _echo_number)),
+    partial(_split_told, _echo_time, partial(_split_near, _echo_time, _near_echo_time)),
+    partial(_split_told, attrgetter("stack_id"), partial(_split_equal, attrgetter("stack_id"))),
+    partial(_split_told, _nothing, partial(_split_equal, attrgetter("coil_element"))),
+    partial(_split_told, _is_derived, partial(_split_equal, _is_derived)),
 )
 
 
