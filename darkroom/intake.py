@@ -23,8 +23,11 @@ if TYPE_CHECKING:
 _log = structlog.get_logger(__name__)
 
 SERIES_A_LOOK = 50
-"""How many series one look judges before the moment is read again."""
+"""How many series one look judges at most; where that many were due, the next look follows at once."""
 _AFTER_FAILURE_S = 1.0
+_REST = 10.0
+"""A look reads a series whole; resting so many times as long as it took leaves the processor to the receiving."""
+_LONGEST_REST_S = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,13 +40,8 @@ class Intake:
     rule: CompletionRule
 
     def look(self, now: float) -> int:
-        """Judge every series that is due at `now` (seconds since the epoch) and return how many were closed."""
-        closed = 0
-        while due := self.ledger.due(now, SERIES_A_LOOK):
-            closed += sum(self._judge_one(facts, now) for facts in due)
-            if len(due) < SERIES_A_LOOK:
-                break
-        return closed
+        """Judge what is due at `now` (seconds since the epoch), the first of it, and return how many were closed."""
+        return sum(self._judge_one(facts, now) for facts in self.ledger.due(now, SERIES_A_LOOK))
 
     def _judge_one(self, facts: SeriesFacts, now: float) -> bool:
         verdict = judge(facts, now, self.rule)
@@ -73,7 +71,7 @@ class Intake:
 
 
 class IntakeThread:
-    """The intake, looking once in every interval."""
+    """The intake, looking once in every interval, or less often where a look takes long."""
 
     def __init__(self, intake: Intake, *, look_every_s: float) -> None:
         self._intake = intake
@@ -96,7 +94,9 @@ class IntakeThread:
         return time.monotonic() - self._looked_at
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._interval_s):
+        pause_s = self._interval_s
+        while not self._stopping.wait(pause_s):
+            started = time.monotonic()
             try:
                 self._intake.look(time.time())
             except DbError as error:
@@ -104,6 +104,8 @@ class IntakeThread:
                 _log.error("look failed", error=str(error), hint=error.hint)
                 self._stopping.wait(_AFTER_FAILURE_S)
             self._looked_at = time.monotonic()
+            rest_s = min(_REST * (self._looked_at - started), _LONGEST_REST_S)
+            pause_s = max(self._interval_s, rest_s)
 
 
 def completion_rule(completion: Completion) -> CompletionRule:

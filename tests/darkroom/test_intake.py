@@ -95,3 +95,29 @@ def test_a_look_that_fails_is_not_the_last(archive, intake, monkeypatch):
     thread.stop()
     assert archive.ledger.entries()[0].state is SeriesState.COMPLETE
     assert not failures
+
+
+class SlowIntake:
+    """Takes its time, and remembers when it began and ended."""
+
+    def __init__(self) -> None:
+        self.moments: list[float] = []
+
+    def look(self, _: float) -> int:
+        self.moments.append(time.monotonic())
+        time.sleep(0.05)
+        self.moments.append(time.monotonic())
+        return 0
+
+
+def test_costly_looks_come_less_often():
+    """While large series arrive, most of the time belongs to the receiving and not to looking at them."""
+    slow = SlowIntake()
+    thread = IntakeThread(slow, look_every_s=0.001)
+    thread.start()
+    deadline = time.monotonic() + 30
+    while len(slow.moments) < 4 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    thread.stop()
+    began, ended, again = slow.moments[:3]
+    assert again - ended > 5 * (ended - began)
