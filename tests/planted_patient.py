@@ -43,6 +43,7 @@ CARRIERS = (0x52009229, 0x00209116, 0x00209113)
 """Sequences that stay, one inside the other: each level carries everything once more."""
 
 STRUCTURE = frozenset({0x00080005, 0x00080016, 0x0020000D, 0x0020000E, *CARRIERS})
+IDENTITY = frozenset({0x00080018, 0x00200052})  # SOP Instance UID, Frame of Reference UID
 TEXT_VRS = ("AE", "LO", "LT", "PN", "SH", "ST", "UC", "UR", "UT")
 UNKNOWN_TO_PYDICOM = {0x00100011: "SQ", 0x00100041: "SQ", 0x0040B034: "DT"}
 
@@ -157,21 +158,48 @@ def plant(dataset: Dataset, tags: Iterable[int], depth: int, planted: Planted) -
             dataset[tag] = DataElement(tag, vr, value(tag, vr, depth, planted))
 
 
-def planted_patient(tags: Iterable[int], *, enhanced: bool = False, depths: int = 4) -> Planted:
-    """Return a CT instance with the patient in each of `tags`, at every depth from 0 to 3."""
-    dataset = ct_series()[0]
-    planted = Planted(dataset=dataset)
+def plant_deeply(tags: Iterable[int], planted: Planted, *, depths: int = 4) -> None:
+    """Give a data set a planted value in each of `tags`, at every depth from 0 to 3.
+
+    What says which instance of which series it is, and in which frame of reference, stays as it is on the top.
+    """
     wanted = [tag for tag in tags if tag not in STRUCTURE and tag >> 16 not in {0, 2}]
-    place = dataset
+    place = planted.dataset
     for depth in range(depths):
-        plant(place, wanted, depth, planted)
+        plant(place, [tag for tag in wanted if depth or tag not in IDENTITY], depth, planted)
         if depth + 1 < depths:
             item = Dataset()
             item.ImageOrientationPatient = ["1", "0", "0", "0", "1", "0"]
             place[CARRIERS[depth]] = DataElement(CARRIERS[depth], "SQ", Sequence([item]))
             place = item
-    dataset.BurnedInAnnotation = "NO"
-    dataset.SamplesPerPixel = 1
+    planted.dataset.BurnedInAnnotation = "NO"
+    planted.dataset.SamplesPerPixel = 1
+
+
+def plant_aside(planted: Planted) -> None:
+    """Hide the patient where no attribute of the table is: private blocks, overlays, curves, behind the pixels."""
+    dataset = planted.dataset
+    block = dataset.private_block(0x0029, "ZQCREATOR", create=True)
+    block.add_new(0x10, "LO", "ZQPRIVATE")
+    block.add_new(0x11, "SQ", Sequence([inner("ZQINNER")]))
+    block.add_new(0x12, "UN", b"ZQUNKNOWN ")
+    for tag, vr, content in (
+        (0x50003000, "OW", b"ZQCURVEDATA "),
+        (0x501E2500, "LO", "ZQCURVELABEL"),
+        (0x60003000, "OW", b"ZQOVERLAY "),
+        (0x60020022, "LO", "ZQOVERLAYNAME"),
+    ):
+        dataset[tag] = DataElement(tag, vr, content)
+    # What follows the last pixel, in the same value.
+    dataset[0x7FE00010] = DataElement(0x7FE00010, "OW", dataset.PixelData + b"ZQBEHINDPIXELS")
+
+
+def planted_patient(tags: Iterable[int], *, enhanced: bool = False, depths: int = 4) -> Planted:
+    """Return a CT instance with the patient in each of `tags`, at every depth from 0 to 3."""
+    dataset = ct_series()[0]
+    planted = Planted(dataset=dataset)
+    plant(dataset, sorted(IDENTITY & set(tags)), 0, planted)
+    plant_deeply(tags, planted, depths=depths)
     if enhanced:
         dataset.SOPClassUID = EnhancedCTImageStorage
         dataset.NumberOfFrames = 1
