@@ -137,7 +137,7 @@ def read_retrieve_keys(dataset: bytes, transfer_syntax_uid: str, sop_class_uid: 
     """Return what a C-MOVE or C-GET request asks for.
 
     The unique key of the level must be there. Those of its parents may be missing, as in queries; where they are
-    given, they narrow what is retrieved. Other keys are ignored.
+    given, they narrow what is retrieved. Other keys are ignored. There are no wildcards in a retrieval.
 
     Parameters
     ----------
@@ -152,7 +152,7 @@ def read_retrieve_keys(dataset: bytes, transfer_syntax_uid: str, sop_class_uid: 
     ------
     QueryError
         If the identifier cannot be read, its level is missing or none of the model's, the level's unique key is
-        missing or empty, or a key has wildcards or is no UID.
+        missing or empty, or a UID is none.
 
     Source
     ------
@@ -224,8 +224,7 @@ def _unique_values(request: _Request, keyword: str) -> tuple[str, ...]:
     values = tuple(dict.fromkeys(part for part in parts if part))
     if len(values) > MAX_UIDS:
         raise _refusal(f"{keyword} has more than {MAX_UIDS} values", tag)
-    if any("*" in value or "?" in value for value in values):
-        raise _refusal(f"{keyword} has wildcards", tag)
+    # A Patient ID with an asterisk is compared as it stands: some are called so, and it never selects more than them.
     if keyword != UNIQUE_KEYS[Level.PATIENT]:
         for value in values:
             _check_uid(value, keyword, tag)

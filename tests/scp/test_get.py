@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GET = build_context(STUDY_GET, [EXPLICIT, IMPLICIT])
+PATIENT_GET = "1.2.840.10008.5.1.4.1.2.1.3"
 
 
 def _get(node, contexts, study_instance_uid, received, *, status=0x0000, calling="TESTSCU"):
@@ -263,3 +264,21 @@ def test_part10_of_the_factory_is_what_is_sent():
     """The factory's file and the encoder of these tests agree on the bytes of a data set."""
     dataset = ct_dataset()
     assert part10(dataset).endswith(encode_dataset(dataset, EXPLICIT))
+
+
+def test_a_patient_called_by_asterisks_comes_back_alone(node):
+    """A Patient ID of asterisks is no wildcard: it gets the patient of that ID and nobody else."""
+    starred, other = ct_series(name="starred")[0], ct_series(name="plain")[0]
+    starred.PatientID = "***"
+    with association(node, storage()) as opened:
+        for dataset in (starred, other):
+            store_dataset(opened, dataset)
+    identifier = pydicom.Dataset()
+    identifier.QueryRetrieveLevel = "PATIENT"
+    identifier.PatientID = "***"
+    received = {}
+    contexts = [build_context(PATIENT_GET, [EXPLICIT]), *storage()]
+    with association(node, contexts, roles={CT}, handlers=[collector(received)]) as opened:
+        responses = list(opened.send_c_get(identifier, PATIENT_GET))
+    assert list(received) == [starred.SOPInstanceUID]
+    assert responses[-1][0].Status == 0x0000
