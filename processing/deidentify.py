@@ -49,10 +49,10 @@ if TYPE_CHECKING:
 __all__ = ["Deidentified", "Report", "deidentify", "encode", "hold_reasons"]
 
 ENGINE = "Darkroom"
-ENGINE_VERSION = "2"
+ENGINE_VERSION = "3"
 """Changes when the same input and key give other bytes."""
 
-IMPLEMENTATION_CLASS_UID = "2.25.271926158834076823913655870420318811945"
+IMPLEMENTATION_CLASS_UID = "2.25.146166049890741917263527252331047905825"
 IMPLEMENTATION_VERSION_NAME = "DARKROOM_1"
 
 DEIDENTIFYING_EQUIPMENT = ("109104", "DCM", "De-identifying Equipment")

@@ -179,13 +179,14 @@ def supported_contexts(
         service = service_of(abstract_syntax)
         if service is None or not _may(service, abstract_syntax, rights, with_roles):
             continue
-        preferred = preferred_transfer_syntaxes(transfer_syntaxes, service)
-        if preferred:
-            context = build_context(abstract_syntax, preferred)
-            if service is Service.STORE:
-                context.scu_role = Service.STORE in rights
-                context.scp_role = Service.GET in rights
-            contexts.append(context)
+        # Where none is taken, those that we do name were not proposed: the peer is told that the transfer syntax is
+        # the reason, and not the SOP class (PS3.8 Table 9-18).
+        preferred = preferred_transfer_syntaxes(transfer_syntaxes, service) or UNCOMPRESSED
+        context = build_context(abstract_syntax, preferred)
+        if service is Service.STORE:
+            context.scu_role = Service.STORE in rights
+            context.scp_role = Service.GET in rights
+        contexts.append(context)
     return contexts
 
 

@@ -25,6 +25,7 @@ from pynetdicom.dul import DULServiceProvider
 from pynetdicom.pdu_primitives import P_DATA
 from pynetdicom.transport import AddressInformation, AssociationSocket
 
+from db.part10 import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from scp.checkpoint import Checkpoint
 
 if TYPE_CHECKING:
@@ -308,7 +309,7 @@ def fit(assoc: Association, limits: Limits) -> None:
 
 
 class NodeAE(AE):
-    """An application entity whose requested associations run on bounded parts.
+    """An application entity that names our implementation, and whose requested associations run on bounded parts.
 
     Parameters
     ----------
@@ -320,6 +321,8 @@ class NodeAE(AE):
 
     def __init__(self, ae_title: str, limits: Limits) -> None:
         super().__init__(ae_title)
+        self.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+        self.implementation_version_name = IMPLEMENTATION_VERSION_NAME
         self.limits = limits
 
     def _create_socket(

@@ -128,6 +128,13 @@ def test_each_context_gets_a_transfer_syntax_it_proposed():
     assert results[2].result == 4  # transfer syntaxes not supported
 
 
+@pytest.mark.parametrize("abstract_syntax", [CT, STUDY_FIND])
+def test_a_transfer_syntax_is_refused_as_one(abstract_syntax):
+    """Where only private transfer syntaxes are proposed, the reason is not the SOP class (PS3.8 Table 9-18)."""
+    (context,), _ = _negotiate([(abstract_syntax, [GE_PRIVATE])], EVERY_RIGHT)
+    assert context.result == 4
+
+
 def test_a_peer_without_the_right_gets_no_context():
     """Rights decide at the negotiation already."""
     results, _ = _negotiate([(CT, [EXPLICIT]), (STUDY_FIND, [EXPLICIT])], {Service.FIND})

@@ -14,7 +14,9 @@ from pydicom.uid import UID
 from pynetdicom.dimse_primitives import C_STORE
 from pynetdicom.presentation import StoragePresentationContexts
 
+from db import part10
 from db.store import Store
+from processing import deidentify
 from tests.scp.nodes import (
     CT,
     EXPLICIT,
@@ -108,6 +110,15 @@ def test_the_announced_pdu_length_is_the_setting(node):
     """131,072 bytes are announced."""
     with association(node, [ECHO]) as opened:
         assert opened.acceptor.maximum_length == 131072
+
+
+def test_the_network_names_the_implementation_that_the_files_name(node):
+    """Acceptor, stored files and de-identified copies carry one implementation class UID and version name."""
+    named = (deidentify.IMPLEMENTATION_CLASS_UID, deidentify.IMPLEMENTATION_VERSION_NAME)
+    assert named == (part10.IMPLEMENTATION_CLASS_UID, part10.IMPLEMENTATION_VERSION_NAME)
+    with association(node, [ECHO]) as opened:
+        acceptor = opened.acceptor
+        assert (acceptor.implementation_class_uid, acceptor.implementation_version_name) == named
 
 
 def test_a_data_set_above_the_limit_ends_the_association(tmp_path):
