@@ -21,6 +21,7 @@ import pydicom.data
 from config.settings import load_settings
 from darkroom.archive import open_archive
 from darkroom.console import print_error, print_line, print_table
+from darkroom.errors import DemoError
 from darkroom.part10 import read_head
 from darkroom.phantom import phantom_series
 from db.records import JobState, SeriesState
@@ -68,10 +69,6 @@ level = "warning"
 name = "demo"
 processors = ["nifti", "png", "dicom"]
 """
-
-
-class DemoError(Exception):
-    """The demonstration did not come to its end."""
 
 
 def main() -> int:
@@ -165,9 +162,13 @@ def _await_port(node: subprocess.Popen[bytes], port: int) -> None:
 def _scu(program: str, port: int, *arguments: str) -> str:
     """Run one of pynetdicom's programs against the node and return what it printed."""
     command = [sys.executable, "-m", "pynetdicom", program, "127.0.0.1", str(port), *arguments]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)  # noqa: S603
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)  # noqa: S603
+    except subprocess.TimeoutExpired as error:
+        raise DemoError(f"{program} did not end in time.") from error
     if done.returncode:
-        raise DemoError(f"{program} failed: {done.stderr.strip().splitlines()[-1:]}")
+        said = done.stderr.strip().splitlines() or ["it said nothing"]
+        raise DemoError(f"{program} failed: {said[-1]}")
     return done.stdout + done.stderr
 
 
@@ -219,7 +220,7 @@ def _retrieve(folder: Path, port: int, entries: list[LedgerEntry], sent: set[str
             "--study",
             "--output-directory",
             str(folder),
-            *(w for key in keys for w in ("-k", key)),
+            *(word for key in keys for word in ("-k", key)),
         )
     equal = len(_digests(folder) & sent)
     print_line(f"C-GET: {equal} of {len(sent)} data sets came back identical, byte for byte.")

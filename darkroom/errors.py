@@ -11,7 +11,8 @@
     ├── LowSpaceError        less disk space is free than must be left alone
     ├── InstallationError    another distribution owns one of our top-level names
     ├── PortError            the node cannot listen where it should
-    └── RequestError         the operator asked for something that there is not
+    ├── RequestError         the operator asked for something that there is not
+    └── DemoError            the demonstration did not come to its end
 """
 
 from __future__ import annotations
@@ -65,3 +66,7 @@ class PortError(DarkroomError):
 
 class RequestError(DarkroomError):
     """The operator asked for something that there is not."""
+
+
+class DemoError(DarkroomError):
+    """The demonstration did not come to its end."""

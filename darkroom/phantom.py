@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 SLICES, ROWS, COLUMNS = 40, 128, 128
 STEP_MM, SPACING_MM = 4.0, 1.5
 AIR_HU = -1000
-PADDING_INTERCEPT = -1024
+INTERCEPT_HU = -1024
 
 # (centre x, y, z; half axes x, y, z; Hounsfield units), in mm, LPS; later ones lie over earlier ones.
 _ELLIPSOIDS = (
@@ -93,6 +93,6 @@ def _fill(dataset: Dataset, hounsfield_units: NDArray[np.int16]) -> None:
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
     dataset.Rows, dataset.Columns = ROWS, COLUMNS
     dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit, dataset.PixelRepresentation = 16, 12, 11, 0
-    dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = "1", str(PADDING_INTERCEPT), "HU"
+    dataset.RescaleSlope, dataset.RescaleIntercept, dataset.RescaleType = "1", str(INTERCEPT_HU), "HU"
     dataset.WindowCenter, dataset.WindowWidth = "40", "400"
-    dataset.PixelData = (hounsfield_units - PADDING_INTERCEPT).astype("<u2").tobytes()
+    dataset.PixelData = (hounsfield_units - INTERCEPT_HU).astype("<u2").tobytes()

@@ -154,10 +154,9 @@ def export_png(bench: Bench) -> None:
 
 def _picture_frames(bench: Bench, header: FrameHeader, number: int) -> None:
     """Write a picture of each frame of an image that is in no volume."""
-    if not header.has_pixel_data:
-        return
-    if header.samples_per_pixel != 1:
-        bench.findings.append(_no_picture(header))
+    obstacle = _obstacle(header)
+    if obstacle is not None:
+        bench.findings.append(obstacle)
         return
     try:
         dataset = bench.series.read(header)
@@ -170,12 +169,17 @@ def _picture_frames(bench: Bench, header: FrameHeader, number: int) -> None:
         bench.fail(error, (header.sop_instance_uid,))
 
 
-def _no_picture(header: FrameHeader) -> Finding:
-    return Finding(
-        code=FindingCode.COLOUR,
-        message="The image is in colour; pictures are made of monochrome images only.",
-        sop_instance_uids=(header.sop_instance_uid,),
-    )
+def _obstacle(header: FrameHeader) -> Finding | None:
+    """Return why there is no picture of an image, as far as its header tells."""
+    about = (header.sop_instance_uid,)
+    if not header.has_pixel_data:
+        return Finding(
+            code=FindingCode.NO_PIXEL_DATA, message="No pixel data: no image.", sop_instance_uids=about
+        )
+    if header.samples_per_pixel not in {None, 1}:
+        message = "The image is in colour; pictures are made of monochrome images only."
+        return Finding(code=FindingCode.COLOUR, message=message, sop_instance_uids=about)
+    return None
 
 
 def _by_number(header: FrameHeader) -> tuple[int, str]:

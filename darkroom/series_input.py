@@ -38,7 +38,7 @@ class SeriesInput:
     headers: tuple[FrameHeader, ...]
     """Those that can be understood as images."""
     findings: tuple[Finding, ...]
-    """Why the others are in neither."""
+    """Why the others are missing in one of them or in both."""
     pseudonyms: Pseudonyms | None
     """None: the export keeps the identity."""
 

@@ -228,6 +228,17 @@ def test_one_failure_leaves_the_others(darkroom: CommandLine, processor: str) ->
     assert made_of == {dataset.SOPInstanceUID for dataset in datasets}
 
 
+def test_an_image_without_a_picture_is_named(darkroom: CommandLine) -> None:
+    """Without pixel data there is nothing to show: the other slices are shown, and the finding says why this is not."""
+    datasets = ct_series(SeriesGeometry(slices=4))
+    del datasets[-1].PixelData
+    take_in(darkroom, datasets)
+    made = run(darkroom, "png")
+    assert made.named == {"no-pixel-data": (datasets[-1].SOPInstanceUID,)}
+    shown = {original for draft in made.drafts for original, _ in draft.inputs}
+    assert shown == {dataset.SOPInstanceUID for dataset in datasets[:-1]}
+
+
 def test_findings_of_the_plan_are_recorded(darkroom: CommandLine) -> None:
     """A gap makes no volume; the finding says between which instances it is."""
     datasets = ct_series(SeriesGeometry(slices=6, missing={2}))
