@@ -97,7 +97,7 @@ def sole_node(folder: Path) -> Iterator[None]:
     with (folder / LOCK_FILE).open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+        except BlockingIOError as error:
             raise NodeRunningError(
                 "Another node already receives into this data folder.",
                 hint="Stop it first, or give this node another storage.folder.",

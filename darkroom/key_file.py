@@ -26,7 +26,8 @@ def ensure_key(path: Path) -> None:
     """
     if path.exists():
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    # Not named after the process: in a container each has the same number, and a draft may outlive a crash.
+    draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
         _write_private(draft, secrets.token_bytes(KEY_BYTES))

@@ -67,6 +67,18 @@ def test_postponed_series_is_seen_again_when_something_happens(archive, intake):
     assert len(archive.ledger.due(ARRIVAL + 2, 10)) == 1
 
 
+def test_what_one_look_leaves_the_next_one_takes(archive, intake, monkeypatch):
+    """A look judges no more series than it may; those that were due with them come next."""
+    monkeypatch.setattr("darkroom.intake.SERIES_A_LOOK", 2)
+    for number in range(3):
+        association = archive.index.open_association("CT1", "DARKROOM", "127.0.0.1", ARRIVAL)
+        record = instance_record(series_instance_uid=f"1.2.{number}", sop_instance_uid=f"1.2.{number}.1")
+        file = stored_file(record.sop_instance_uid.encode())
+        archive.index.register(record, file, association_id=association, at=ARRIVAL)
+        archive.index.close_association(association, AssociationOutcome.RELEASED, ARRIVAL)
+    assert [intake.look(ARRIVAL + 600) for _ in range(3)] == [2, 1, 0]
+
+
 def test_thread_looks_until_it_is_stopped(intake):
     """The thread looks by itself, shows that it lives, and ends when told to."""
     thread = IntakeThread(intake, look_every_s=0.01)
