@@ -24,9 +24,8 @@ Floats = NDArray[np.float64]
 _SAME_COSINE = 5e-3  # planes of one stack differ less, localizers and radial planes more
 _SAME_POSITION_MM = 0.01  # CONVERSION: repeated positions
 _SAME_STEP = 0.1  # of the step: rounding of positions adds up over several missing planes
-_ROUNDED_STEP_MM = (
-    0.11  # positions in tenths of a mm make steps that differ by one, more than that of thin slices
-)
+# Positions in tenths of a mm make steps that differ by one, more than a tenth of thin slices' step.
+_ROUNDED_STEP_MM = 0.11
 _LARGEST_ROUNDED = 0.3  # of the step: beyond it, steps that differ so are no longer one step
 _LARGEST_MM = 1e5  # 100 m: a number beyond it is no position
 _LONGEST_RUN = 2  # more wide steps one after another are another spacing, chosen by the protocol

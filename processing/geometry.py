@@ -16,9 +16,8 @@ SMALLEST_TOLERANCE_MM = 0.01  # positions are written with two or three decimals
 STEP_TOLERANCE = 0.01  # of the step
 EXACT_COSINE = 1e-6  # below it, the cosines are as orthonormal as their text allows
 ROUNDED_MM = 0.1  # the coarsest rounding of positions met in practice; it puts a regular slice half of it off
-_FITTED_ROUNDING = (
-    0.6  # of the rounding: half of it is a position's own, the rest the line's through such positions
-)
+# Of the rounding: half of it is a position's own, the rest that of the line through such positions.
+_FITTED_ROUNDING = 0.75
 _SAME_TEXT_MM = 1e-6  # positions are decimal text, read as binary numbers
 
 

@@ -137,14 +137,11 @@ def _encapsulated_frame(data: bytes, header: FrameHeader, frame: int) -> bytes:
 def _settle_bits(cells: NDArray[np.unsignedinteger[Any]], header: FrameHeader) -> StoredValues:
     """Return cells with the stored bits moved to the lowest place, the others removed and the sign extended."""
     allocated, stored = header.bits_allocated or 0, _bits_stored(header)
-    native = (
-        header.transfer_syntax_uid in NATIVE_SYNTAXES
-    )  # a codestream's samples have no high bit of their own
-    high = (
-        _true_high_bit(cells, header.high_bit, stored)
-        if native and header.high_bit is not None
-        else stored - 1
-    )
+    high = stored - 1
+    if header.transfer_syntax_uid in NATIVE_SYNTAXES and header.high_bit is not None:
+        high = _true_high_bit(
+            cells, header.high_bit, stored
+        )  # a codestream's samples have no high bit of their own
     if stored < allocated:  # to the top of the cell and back: arithmetic for signed cells, logical for others
         cells = np.left_shift(cells, allocated - 1 - high)
     values: StoredValues = cells.view(f"i{allocated // 8}") if header.pixel_representation == 1 else cells

@@ -162,15 +162,19 @@ def _mixed_orientation(stack: Stack) -> Finding | None:
 
 
 def _corner_shift_mm(stack: Stack) -> float:
-    """Return how far a corner of a slice lies from where the stack's mean directions have it."""
+    """Return how far a corner of a slice lies from where the stack's mean directions have it.
+
+    The mean of the cosines as they are written: that these are rounded is no difference between slices.
+    """
     orientations = np.asarray([header.orientation_lps for header in stack.headers], dtype=np.float64)
     spacings = np.asarray(
         [(header.column_spacing_mm, header.row_spacing_mm) for header in stack.headers], dtype=np.float64
     )
     header = stack.headers[0]
     row_spacing, column_spacing = _spacings(stack)
-    rows = orientations[:, :3] * spacings[:, :1] - stack.row_cosine * column_spacing
-    columns = orientations[:, 3:] * spacings[:, 1:] - stack.column_cosine * row_spacing
+    mean = orientations.mean(axis=0)
+    rows = orientations[:, :3] * spacings[:, :1] - mean[:3] * column_spacing
+    columns = orientations[:, 3:] * spacings[:, 1:] - mean[3:] * row_spacing
     along_rows = np.linalg.norm(rows, axis=1) * ((header.columns or 1) - 1)
     along_columns = np.linalg.norm(columns, axis=1) * ((header.rows or 1) - 1)
     return float((along_rows + along_columns).max())

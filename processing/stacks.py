@@ -175,9 +175,8 @@ def _lie_in_one_row(parts: Sequence[Headers]) -> bool:
         return False
     numbers = [part_of[header.sop_instance_uid] for header in stack.headers]
     runs = 1 + sum(before != after for before, after in itertools.pairwise(numbers))
-    if runs > len(
-        parts
-    ):  # the parts lie between each other; apart they would look like volumes of wider steps
+    # Parts that lie between each other would, apart, look like volumes of wider steps.
+    if runs > len(parts):
         return True
     spacing = measure_spacing(stack.positions_lps, stack.normal)
     even = set(spacing.multiples) == {1} and spacing.residual_mm <= spacing.tolerance_mm

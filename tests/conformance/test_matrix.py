@@ -97,6 +97,11 @@ TABLE: dict[str, Case] = {
     "head first prone, mirrored rows": Case(make=ct(orientation_lps=(-1, 0, 0, 0, 1, 0))),
     "descending": Case(make=ct(setting(InstanceNumber=lambda k: 9 - k))),
     "cosines with 5 decimals": Case(make=ct(rounded_cosines(5), orientation_lps=DOUBLE_OBLIQUE), off_mm=1e-3),
+    "cosines with 3 decimals": Case(
+        make=ct(rounded_cosines(3), orientation_lps=DOUBLE_OBLIQUE, rows=4, columns=600),
+        off_mm=0.2,
+        witnesses=NONE,
+    ),
     "cosines that differ by 1e-6": Case(
         make=ct(every_second(ImageOrientationPatient=["1", "0.000001", "0", "0", "1", "0"]), mr=True),
     ),

@@ -172,3 +172,11 @@ def test_no_false_alarm_on_real_series(folder, corpus) -> None:
             series.setdefault(str(dataset.SeriesInstanceUID), []).append(plane)
     assert series
     assert {uid: missing_planes(found) for uid, found in series.items()} == dict.fromkeys(series, ())
+
+
+def test_a_gap_is_seen_between_positions_in_tenths_of_a_millimetre():
+    """Steps of 0.6 and 0.7 mm are one step of 0.625 mm; where one plane of them is missing it is named."""
+    offsets = [round(k * 0.625, 1) for k in range(30)]
+    assert missing_planes(stack(*offsets)) == ()
+    (sentence,) = missing_planes(stack(*offsets[:11], *offsets[12:]))
+    assert sentence.startswith("1 slice is missing between 6.20 mm and 7.50 mm")

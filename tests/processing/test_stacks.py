@@ -52,6 +52,13 @@ JOINED = {
     "orientation": {"orientation_lps": rotated((1, 0, 0, 0, 1, 0), (1, 0, 0), 0.02)},
     "pixel spacing": {"row_spacing_mm": 0.75 * 1.00005},
     "echo time": {"echo_time_ms": 10.05},
+    "echo time left out": {"echo_time_ms": None},
+    "echo number left out": {"echo_number": None},
+    "component left out": {"image_type": ("ORIGINAL", "PRIMARY", "OTHER")},
+    "a derived slice": {"image_type": ("DERIVED", "PRIMARY", "M", "SE")},
+    "frame of reference left out": {"frame_of_reference_uid": ""},
+    "stack said once": {"stack_id": "1"},
+    "another coil": {"coil_element": "H2"},
 }
 
 
@@ -85,6 +92,31 @@ def test_what_differs_within_good_volumes_does_not_split(values):
     """Exposure-like differences and rounding leave one group."""
     first, second, *rest = headers(mr_series())
     assert len(split_stacks([first, replace(second, **values), *rest])) == 1
+
+
+@pytest.mark.parametrize(
+    ("offsets", "told", "wanted"),
+    [
+        ((0, 1, 2, 3, 4, 5), (3, 4, 5), [6]),  # one row, the second half derived
+        ((0, 1, 2, 3, 4, 6, 7), (1, 3, 6), [7]),  # a gap, but the kinds alternate
+        ((0, 1, 2, 9, 10, 11), (3, 4, 5), [3, 3]),  # two rows
+        ((0, 9), (1,), [1, 1]),  # two slices are in one row anywhere
+        ((0, 1, 1, 2), (2,), [1, 3]),  # of one place
+    ],
+)
+def test_what_some_slices_tell_splits_what_is_no_row(offsets, told, wanted):
+    """Derived slices among others stay with them where all are one row, and leave them where they are another."""
+    first = headers(mr_series())[0]
+    series = [
+        changed(
+            first,
+            str(k),
+            position_lps=(0.0, 0.0, float(offset)),
+            image_type=("DERIVED" if k in told else "ORIGINAL", "PRIMARY"),
+        )
+        for k, offset in enumerate(offsets)
+    ]
+    assert sorted(len(group) for group in split_stacks(series)) == wanted
 
 
 @pytest.mark.parametrize("orientation", [OBLIQUE, CORONAL, SAGITTAL])
