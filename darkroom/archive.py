@@ -5,9 +5,9 @@ from __future__ import annotations
 import fcntl
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
-from darkroom.errors import NoArchiveError, NodeRunningError
+from darkroom.errors import DataFolderError, NoArchiveError, NodeRunningError
 from db.engine import INDEX_NAME, Engines, migrate, open_engines
 from db.index import Index
 from db.jobs import JobQueue
@@ -92,9 +92,10 @@ def sole_node(folder: Path) -> Iterator[None]:
     ------
     NodeRunningError
         If another process holds it.
+    DataFolderError
+        If the folder cannot be made or written.
     """
-    folder.mkdir(mode=0o750, parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("a") as lock:
+    with _open_lock(folder) as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
@@ -103,3 +104,14 @@ def sole_node(folder: Path) -> Iterator[None]:
                 hint="Stop it first, or give this node another storage.folder.",
             ) from error
         yield
+
+
+def _open_lock(folder: Path) -> TextIO:
+    try:
+        folder.mkdir(mode=0o750, parents=True, exist_ok=True)
+        return (folder / LOCK_FILE).open("a")
+    except OSError as error:
+        raise DataFolderError(
+            f"The data folder cannot be made or written: {error.strerror}.",
+            hint="Check storage.folder, and that the node's user may write there.",
+        ) from error

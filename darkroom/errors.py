@@ -4,6 +4,7 @@
 
     DarkroomError
     ├── NoArchiveError       there is no archive in the data folder
+    ├── DataFolderError      the data folder cannot be made or written
     ├── NodeRunningError     another node already receives into the data folder
     ├── KeyFileError         the key of the pseudonyms cannot be read or made
     ├── RouteError           a route's matching value cannot be understood
@@ -34,6 +35,10 @@ class DarkroomError(Exception):
 
 class NoArchiveError(DarkroomError):
     """There is no archive in the data folder."""
+
+
+class DataFolderError(DarkroomError):
+    """The data folder cannot be made or written."""
 
 
 class NodeRunningError(DarkroomError):

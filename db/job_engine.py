@@ -134,6 +134,11 @@ def launch(
     -------
     Callable[[int], None]
         Takes how long the running attempts may go on, in seconds. No attempt begins once it was called.
+
+    Raises
+    ------
+    IndexStateError
+        If the engine cannot write its tables, as on a full disk; nothing of it is left running.
     """
     dbos = _dbos()
     dbos.DBOS(config=_configuration(engine))
@@ -150,10 +155,18 @@ def launch(
     )(run_job)
     dbos.DBOS.listen_queues([_QUEUE])
     # Before the launch, which looks for queues at once and then once a second.
-    client.register_queue(
-        _QUEUE, worker_concurrency=concurrency, polling_interval_sec=poll_s, on_conflict="always_update"
-    )
-    dbos.DBOS.launch()
+    try:
+        with _mapped_errors():
+            client.register_queue(
+                _QUEUE,
+                worker_concurrency=concurrency,
+                polling_interval_sec=poll_s,
+                on_conflict="always_update",
+            )
+            dbos.DBOS.launch()
+    except IndexStateError:
+        dbos.DBOS.destroy(destroy_registry=True)
+        raise
 
     def shut_down(patience_s: int) -> None:
         dbos.DBOS.destroy(destroy_registry=True, workflow_completion_timeout_sec=patience_s)

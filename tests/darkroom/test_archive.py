@@ -6,7 +6,7 @@ import pytest
 
 from config.settings import Settings, Storage
 from darkroom.archive import make_archive, open_archive, sole_node
-from darkroom.errors import NoArchiveError, NodeRunningError
+from darkroom.errors import DataFolderError, NoArchiveError, NodeRunningError
 
 
 def test_opening_makes_nothing(tmp_path):
@@ -35,3 +35,11 @@ def test_second_node_is_refused(tmp_path):
         pass
     with sole_node(tmp_path):
         pass
+
+
+def test_data_folder_that_cannot_be_made_is_named_by_its_setting(tmp_path):
+    """A folder below a plain file cannot be made: the operator is told which setting to look at."""
+    (tmp_path / "file").touch()
+    with pytest.raises(DataFolderError) as refused, sole_node(tmp_path / "file" / "data"):
+        pytest.fail("the folder cannot be there")
+    assert "storage.folder" in refused.value.hint

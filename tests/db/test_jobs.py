@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from sqlalchemy import create_engine, inspect
+from sqlalchemy.exc import OperationalError
 
 from db import job_engine
 from db.errors import IndexStateError, StoreError
@@ -154,6 +156,22 @@ def test_unprepared_index_is_named(tmp_path: Path) -> None:
     with pytest.raises(IndexStateError, match="no tables") as caught:
         queue_job(engines, JobQueue(engines), "one")
     assert caught.value.hint
+    engines.close()
+
+
+def test_an_engine_that_cannot_start_is_an_error_of_ours(tmp_path: Path) -> None:
+    """On a full disk the engine's own writes fail at the start: the worker gets an error that it can tell in one line."""
+
+    class FullDisk:
+        def register_queue(self, *_: object, **__: object) -> None:
+            raise OperationalError("INSERT", {}, sqlite3.OperationalError("database or disk is full"))
+
+    engines = make_index(tmp_path)
+    JobQueue(engines).prepare()
+    own = job_engine.open_engine(engines)
+    with pytest.raises(IndexStateError, match="cannot be used"):
+        job_engine.launch(FullDisk(), own, lambda *_: None, concurrency=1, poll_s=1.0)  # type: ignore[arg-type]
+    own.dispose()
     engines.close()
 
 
