@@ -13,7 +13,6 @@ import structlog
 from darkroom.archive import make_archive, open_archive, sole_node
 from darkroom.health import Notifier
 from darkroom.intake import Intake, IntakeThread, completion_rule
-from darkroom.key_file import ensure_key
 from darkroom.routes import read_routes
 from darkroom.worker import WorkerProcess
 from scp.server import Node
@@ -52,7 +51,6 @@ def run_node(settings: Settings, *, ready: Callable[[tuple[str, int]], None] | N
     with ExitStack() as stack:
         router = read_routes(settings.routes)
         stack.enter_context(sole_node(settings.data_folder))
-        ensure_key(settings.key_file)
         make_archive(settings)
         archive = stack.enter_context(open_archive(settings))
         archive.store.remove_drafts()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TextIO
 
 from darkroom.errors import DataFolderError, NoArchiveError, NodeRunningError
+from darkroom.key_file import ensure_key, read_key
 from db.engine import INDEX_NAME, Engines, migrate, open_engines
 from db.index import Index
 from db.jobs import JobQueue
@@ -43,9 +44,15 @@ def make_archive(settings: Settings) -> None:
         If the folder cannot be made or written.
     IndexStateError
         If the index was written by a newer version.
+    KeyFileError
+        If the key of the pseudonyms cannot be made, or an archive that had one has lost it.
     """
     folder = settings.data_folder
+    is_new = not (folder / INDEX_NAME).exists()
     Store(folder).prepare()
+    if is_new:  # to an old archive a new key would give every patient a second pseudonym, without a word
+        ensure_key(settings.key_file)
+    read_key(settings.key_file)
     migrate(folder)
     engines = open_engines(folder)
     try:

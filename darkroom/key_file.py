@@ -58,7 +58,10 @@ def read_key(path: Path) -> bytes:
     except OSError as error:
         raise KeyFileError(
             f"The key file cannot be read: {error.strerror}.",
-            hint="Without it nothing is de-identified. Restore it from its backup; a new key gives new pseudonyms.",
+            hint=(
+                "Restore it from its backup. A new key gives all patients new pseudonyms; if that is what you want,"
+                " write 32 random bytes into deidentify.key_file, readable by the node alone."
+            ),
         ) from error
     if mode & 0o077:
         raise KeyFileError("The key file is open to other users.", hint="chmod 600 the key file.")

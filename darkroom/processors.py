@@ -26,6 +26,7 @@ from processing.errors import ProcessingError
 from processing.findings import Finding, FindingCode, failure_finding
 from processing.nifti import encode_nifti
 from processing.pictures import encode_frame_picture, encode_slice_picture
+from processing.pixels import BITS_ALLOCATED
 from processing.sidecar import describe_volume, encode_sidecar, technical_attributes
 from processing.volume import fill_volume, plan_volumes
 
@@ -176,6 +177,9 @@ def _obstacle(header: FrameHeader) -> Finding | None:
         return Finding(
             code=FindingCode.NO_PIXEL_DATA, message="No pixel data: no image.", sop_instance_uids=about
         )
+    if header.bits_allocated not in BITS_ALLOCATED:
+        message = f"Pictures are not made of pixels of {header.bits_allocated} bits."
+        return Finding(code=FindingCode.NOT_SUPPORTED, message=message, sop_instance_uids=about)
     if header.samples_per_pixel not in {None, 1}:
         message = "The image is in colour; pictures are made of monochrome images only."
         return Finding(code=FindingCode.COLOUR, message=message, sop_instance_uids=about)

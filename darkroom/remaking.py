@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from darkroom.errors import RequestError
 from darkroom.isolation import Limits, run_isolated
-from darkroom.key_file import ensure_key
 from darkroom.publish import check_drafts
 from darkroom.worker import PROCESSOR
 from db.folder import make_folder
@@ -90,7 +89,6 @@ def make(job: JobRecord, settings: Settings, staging: Path) -> Made:
     JobError
         If it fails, or breaks a limit.
     """
-    ensure_key(settings.key_file)
     worker = settings.worker
     drafts, findings = run_isolated(
         PROCESSOR,

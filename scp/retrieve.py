@@ -97,12 +97,24 @@ def perform(exchange: Exchange, total: int, work: Generator[SubOperation, None, 
             if exchange.is_cancelled():
                 _finish(exchange, tally, CANCELLED)
                 return tally
-            tally.add(next(work))
+            done = next(work)
+            tally.add(done)
+            if done.outcome is Outcome.FAILED:
+                _log_failure(exchange, done)
             if tally.remaining:
                 exchange.respond(PENDING, counts=tally.counts(with_remaining=True))
     if not exchange.is_over():
         _finish(exchange, tally, tally.final_status())
     return tally
+
+
+def _log_failure(exchange: Exchange, done: SubOperation) -> None:
+    exchange.session.log.warning(
+        "sub-operation failed",
+        sop_instance_uid=done.instance.sop_instance_uid,
+        status="" if done.code is None else f"0x{done.code:04X}",
+        reason=done.reason,
+    )
 
 
 def _finish(exchange: Exchange, tally: Tally, status: Status) -> None:

@@ -6,7 +6,7 @@ import pytest
 
 from config.settings import Settings, Storage
 from darkroom.archive import make_archive, open_archive, sole_node
-from darkroom.errors import DataFolderError, NoArchiveError, NodeRunningError
+from darkroom.errors import DataFolderError, KeyFileError, NoArchiveError, NodeRunningError
 
 
 def test_opening_makes_nothing(tmp_path):
@@ -43,3 +43,14 @@ def test_data_folder_that_cannot_be_made_is_named_by_its_setting(tmp_path):
     with pytest.raises(DataFolderError) as refused, sole_node(tmp_path / "file" / "data"):
         pytest.fail("the folder cannot be there")
     assert "storage.folder" in refused.value.hint
+
+
+def test_archive_that_lost_its_key_is_refused(tmp_path):
+    """A new key would silently give known patients new pseudonyms: the operator is told to restore it."""
+    settings = Settings(storage=Storage(folder=tmp_path / "data"))
+    make_archive(settings)
+    settings.key_file.unlink()
+    with pytest.raises(KeyFileError) as refused:
+        make_archive(settings)
+    assert "Restore" in refused.value.hint
+    assert not settings.key_file.exists()

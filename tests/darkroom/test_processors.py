@@ -14,12 +14,12 @@ import numpy as np
 import pydicom
 import pytest
 from pydicom.encaps import encapsulate
-from pydicom.uid import JPEG2000Lossless, RLELossless
+from pydicom.uid import JPEG2000Lossless, RLELossless, SegmentationStorage
 
 from darkroom.archive import open_archive
 from darkroom.errors import KeyFileError
 from darkroom.importer import Importer
-from darkroom.key_file import ensure_key, read_key
+from darkroom.key_file import read_key
 from darkroom.part10 import read_head
 from darkroom.processors import PROCESSORS, run_job
 from db.records import JobRequest
@@ -59,8 +59,7 @@ class Made:
 
 
 def take_in(darkroom: CommandLine, datasets: Iterable[pydicom.Dataset]) -> None:
-    """Import instances and make the key."""
-    ensure_key(darkroom.settings.key_file)
+    """Import instances."""
     with open_archive(darkroom.settings) as archive:
         taken = list(
             Importer(archive=archive, settings=darkroom.settings).run([darkroom.write(list(datasets))])
@@ -286,3 +285,15 @@ def test_without_a_key_nothing_leaves(darkroom: CommandLine, processor: str) -> 
     with pytest.raises(KeyFileError):
         run(darkroom, processor)
     assert not darkroom.settings.key_file.exists()
+
+
+def test_pixels_of_one_bit_have_a_finding_and_no_picture(darkroom: CommandLine) -> None:
+    """An image whose pixels are bits, as segmentations have them, is named; the job does not fail over it."""
+    (dataset,) = ct_series(SeriesGeometry(slices=1))
+    dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = SegmentationStorage
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 1, 1, 0
+    dataset.PixelData = bytes(6)
+    take_in(darkroom, [dataset])
+    made = run(darkroom, "png")
+    assert made.drafts == ()
+    assert made.named["not-supported"] == (dataset.SOPInstanceUID,)

@@ -31,6 +31,8 @@ class _Log:
     def info(self, *args, **fields):
         pass
 
+    warning = info
+
 
 class _Exchange:
     """Records the responses; cancelled or over after so many."""

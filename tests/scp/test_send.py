@@ -9,12 +9,14 @@ import pytest
 from pynetdicom import AE, evt
 
 from config.settings import Network
+from db.records import StoredInstance
+from db.store import Store
 from scp.caller import Caller
 from scp.contexts import build_context
 from scp.errors import AssociationError, ContextError, ResponseError
 from scp.peers import Destination
 from scp.request import echo_peer
-from scp.send import choose_context, send_instances
+from scp.send import choose_context, read_to_send, send_instances
 from scp.status import Outcome
 from tests.scp.nodes import (
     CT,
@@ -24,6 +26,7 @@ from tests.scp.nodes import (
     VERIFICATION,
     RunningNode,
     association,
+    encode_dataset,
     peer,
     running_node,
     storage,
@@ -173,3 +176,26 @@ def test_a_failed_echo_is_told():
     finally:
         server.shutdown()
     assert caught.value.code == 0x0122
+
+
+def test_an_odd_data_set_is_sent_even(tmp_path):
+    """A data set that breaks the rule of even lengths goes out with one byte more, behind its last value."""
+    dataset = ct_series(name="odd")[0]
+    content = encode_dataset(dataset, EXPLICIT)[:-1]
+    store = Store(tmp_path)
+    store.prepare()
+    file = store.put(
+        content,
+        sop_class_uid=dataset.SOPClassUID,
+        sop_instance_uid=dataset.SOPInstanceUID,
+        transfer_syntax_uid=EXPLICIT,
+    )
+    instance = StoredInstance(
+        instance_id=1,
+        sop_instance_uid=dataset.SOPInstanceUID,
+        sop_class_uid=dataset.SOPClassUID,
+        transfer_syntax_uid=EXPLICIT,
+        file=file,
+    )
+    assert store.read_dataset(instance) == content
+    assert read_to_send(store, instance, EXPLICIT) == content + b"\0"
