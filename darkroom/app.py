@@ -53,7 +53,6 @@ def run_node(settings: Settings, *, ready: Callable[[tuple[str, int]], None] | N
         stack.enter_context(sole_node(settings.data_folder))
         make_archive(settings)
         archive = stack.enter_context(open_archive(settings))
-        archive.store.remove_drafts()
         archive.index.lose_open_associations(time.time())
 
         # Stopped in reverse: first the port, so that nothing new comes, then the intake, then the worker.

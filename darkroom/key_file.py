@@ -7,6 +7,7 @@ import secrets
 from typing import TYPE_CHECKING
 
 from darkroom.errors import KeyFileError
+from db.folder import flush_folder, make_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,7 +30,7 @@ def ensure_key(path: Path) -> None:
     # Not named after the process: in a container each has the same number, and a draft may outlive a crash.
     draft = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        make_folder(path.parent)
         _write_private(draft, secrets.token_bytes(KEY_BYTES))
         try:
             os.link(draft, path)  # unlike a rename it never replaces another's key
@@ -37,7 +38,7 @@ def ensure_key(path: Path) -> None:
             return
         finally:
             draft.unlink()
-        _flush_folder(path.parent)
+        flush_folder(path.parent)
     except OSError as error:
         raise KeyFileError(
             f"The key file cannot be made: {error.strerror}.", hint="Check deidentify.key_file."
@@ -76,11 +77,3 @@ def _write_private(path: Path, content: bytes) -> None:
         file.write(content)
         file.flush()
         os.fsync(file.fileno())
-
-
-def _flush_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -7,13 +7,14 @@ import uuid
 from collections import defaultdict
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import bindparam, func, insert, select, true, update
+from sqlalchemy import Column, bindparam, func, insert, select, true, update
 
 from db.errors import IndexStateError
 from db.facts import read_facts
 from db.instance_rows import SELECT_STORED, read_stored
 from db.job_rows import read_jobs
-from db.records import JobState, LedgerEntry, SeriesState
+from db.query import ATTRIBUTES, can_match
+from db.records import JobState, LedgerEntry, Level, SeriesState
 from db.schema import instance, job, patient, revision, series, study
 
 if TYPE_CHECKING:
@@ -31,29 +32,13 @@ _CLOSABLE = frozenset({SeriesState.RECEIVING})
 _FORCIBLE = frozenset({SeriesState.RECEIVING, SeriesState.INCOMPLETE})
 
 _ATTRIBUTES = {
-    "PatientID": patient.c.patient_id,
-    "IssuerOfPatientID": patient.c.issuer_of_patient_id,
-    "PatientName": patient.c.patient_name,
-    "PatientBirthDate": patient.c.patient_birth_date,
-    "PatientSex": patient.c.patient_sex,
-    "StudyInstanceUID": study.c.study_instance_uid,
-    "StudyDate": study.c.study_date,
-    "StudyTime": study.c.study_time,
-    "AccessionNumber": study.c.accession_number,
-    "StudyID": study.c.study_id,
-    "StudyDescription": study.c.study_description,
-    "ReferringPhysicianName": study.c.referring_physician_name,
-    "SeriesInstanceUID": series.c.series_instance_uid,
-    "Modality": series.c.modality,
-    "SeriesNumber": series.c.series_number,
-    "SeriesDescription": series.c.series_description,
-    "SeriesDate": series.c.series_date,
-    "SeriesTime": series.c.series_time,
-    "BodyPartExamined": series.c.body_part_examined,
-    "ProtocolName": series.c.protocol_name,
-    "Manufacturer": series.c.manufacturer,
-    "StationName": series.c.station_name,
+    keyword: attribute.shown
+    for keyword, attribute in ATTRIBUTES.items()
+    if attribute.level in (Level.PATIENT, Level.STUDY, Level.SERIES)
+    and can_match(keyword)
+    and isinstance(attribute.shown, Column)
 }
+"""What queries match on a series and its parents, as far as it is a column: nothing counted or listed."""
 
 _DUE = select(series.c.id).where(series.c.look_at <= bindparam("now")).order_by(series.c.look_at, series.c.id)
 _ENTRIES = (
